@@ -1,0 +1,215 @@
+// pubsub_server: passes lines from publishers to subscribers; see pubsub_protocol.hpp.
+//
+//   pubsub_server --listen 127.0.0.1:8080 [--reactor auto|uring|epoll] [--workers N]
+//                 [--slow-subscriber block|drop|disconnect] [--report 5s]
+//
+// All messages that arrive in one turn of the loop leave in one send per subscriber.
+
+#include "arguments.hpp"
+#include "pubsub_channel.hpp"
+#include "pubsub_protocol.hpp"
+
+#include <ouro/net/block_reader.hpp>
+#include <ouro/net/listener.hpp>
+#include <ouro/net/writer.hpp>
+#include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/combine.hpp>
+#include <ouro/runtime/remote.hpp>
+#include <ouro/runtime/run.hpp>
+#include <ouro/runtime/scope.hpp>
+#include <ouro/runtime/time/interval.hpp>
+#include <ouro/runtime/timeout.hpp>
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <string>
+
+using namespace ouro;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr duration greeting_time_max = 30s;
+constexpr duration goodbye_time_max = 2s;
+
+struct settings {
+    net::endpoint listen;
+    pubsub::slow_policy slow = pubsub::slow_policy::block;
+    duration report{};  // 0: only at the end
+};
+
+/// One worker of the server.
+class server {
+public:
+    server(pubsub::exchange& all, const settings& how)
+        : how_(how), hub_(all, this_worker(), how.slow) {}
+
+    /// Accepts connections until it is cancelled.
+    task<> run() {
+        net::listener listener(how_.listen, {.reuse_port = worker_count() > 1});
+        auto body = [&](scope& tasks) -> task<> {
+            tasks.spawn(hub_.deliver());
+            if (how_.report > duration::zero()) tasks.spawn(report_regularly());
+            for (;;) {
+                net::stream client = co_await listener.accept();
+                tasks.spawn(serve(std::move(client)));
+            }
+        };
+        const auto ended = co_await as_result(with_scope(body));
+        print_report();
+        ended.value();
+    }
+
+private:
+    /// A connection from its greeting to its end. Whatever goes wrong is its own affair.
+    task<> serve(net::stream client) {
+        try {
+            co_await converse(client);
+        } catch (const std::exception& error) {
+            ++refused_[error.what()];
+        }
+    }
+
+    task<> converse(net::stream& client) {
+        net::block_reader in(client, {.bytes_max = pubsub::line_bytes_max});
+        net::writer out(client);
+        const auto hello = co_await as_result(timeout(greeting_time_max, in.read_line()));
+        std::string why;
+        if (hello && !hello->empty()) {
+            const auto greeting = pubsub::read_greeting(hello->text());
+            why = greeting.why;
+            if (greeting.what == pubsub::verb::publish)
+                why = co_await publish(in, out, std::string(greeting.channel));
+            else if (greeting.what == pubsub::verb::subscribe)
+                why = co_await subscribe(in, out, std::string(greeting.channel));
+        } else if (!hello) {
+            why = reason_of(hello.error());
+        }
+        if (!why.empty()) {
+            ++refused_[why];
+            say(out, "ERROR " + why + "\r\n");
+        }
+        // A peer that does not take its last words is not waited for.
+        co_await as_result(timeout(goodbye_time_max, out.close()));
+    }
+
+    /// What a writer refuses it has no more use for: its connection is about to end.
+    static void say(net::writer& out, std::string_view text) {
+        if (!out.write(text)) return;
+    }
+
+    /// Takes messages until BYE or the end; returns what the publisher did wrong.
+    task<std::string> publish(net::block_reader& in, net::writer& out, std::string name) {
+        const auto channel = hub_.open(name);
+        say(out, "OK\r\n");
+        for (;;) {
+            const auto found = pubsub::read_messages(in.ready_text());
+            if (found.bytes > 0) {
+                net::chunk batch = in.take(found.bytes);
+                co_await hub_.publish(*channel, std::move(batch), found.count);
+            }
+            if (found.bye) co_return "";
+            if (!found.why.empty()) co_return std::string(found.why);
+            const auto got = co_await as_result(in.fill());
+            if (!got) co_return reason_of(got.error());
+            if (*got == 0) co_return in.ready().empty() ? "" : "the last line has no end";
+        }
+    }
+
+    /// Sends messages until the subscriber says BYE, goes, or is too slow for the policy.
+    task<std::string> subscribe(net::block_reader& in, net::writer& out, std::string name) {
+        say(out, "OK\r\n");
+        pubsub::subscription place(hub_.open(name), out);
+        auto ended = co_await any_of(listen_to(in), place.watch());
+        if (ended.index() == 1) co_return "you are too slow";
+        co_return std::move(*ended.get<0>());
+    }
+
+    /// A subscriber has nothing to say but BYE.
+    static task<std::string> listen_to(net::block_reader& in) {
+        const auto line = co_await as_result(in.read_line());
+        if (!line) co_return reason_of(line.error());
+        if (line->empty() || line->text() == "BYE\r\n") co_return "";
+        co_return "a subscriber does not talk";
+    }
+
+    /// Words for an error that the peer is to hear; empty when it has gone.
+    static std::string reason_of(std::error_code error) {
+        if (error == errc::limit_exceeded) return "a line is longer than 64 KiB";
+        if (error == errc::end_of_stream) return "the last line has no end";
+        if (error == errc::timed_out) return "no greeting came in time";
+        return "";
+    }
+
+    task<> report_regularly() {
+        interval every(how_.report);
+        for (;;) {
+            co_await every.tick();
+            print_report();
+        }
+    }
+
+    void print_report() const {
+        const auto& io = executor::current().io().stats();
+        std::uint64_t out_sum = 0;
+        std::string channels;
+        for (const auto& [name, figures] : hub_.figures()) {
+            out_sum += figures.out;
+            channels += fmt::format("  {}: in {} out {}", name.empty() ? "(closed)" : name,
+                                    figures.in, figures.out);
+            if (figures.dropped > 0) channels += fmt::format(" dropped {}", figures.dropped);
+        }
+        for (const auto& [why, times] : refused_)
+            channels += fmt::format("  refused {} x \"{}\"", times, why);
+        fmt::print("worker {}: out {} submissions {} completions {} system_calls {} "
+                   "mean_batch {:.1f}{}\n",
+                   hub_.worker(), out_sum, io.submissions, io.completions, io.system_calls,
+                   io.completions > 0 ? static_cast<double>(out_sum) /
+                                            static_cast<double>(io.completions) : 0.0,
+                   channels);
+        std::fflush(stdout);
+    }
+
+    settings how_;
+    pubsub::hub hub_;
+    std::map<std::string, std::uint64_t> refused_;  // why → how often
+};
+
+task<> serve_on_this_worker(std::shared_ptr<pubsub::exchange> all, settings how) {
+    server here(*all, how);
+    co_await here.run();
+}
+
+task<> serve_everywhere(settings how) {
+    const auto all = std::make_shared<pubsub::exchange>(worker_count());
+    fmt::print("listening on {} ({})\n", how.listen.to_string(), reactor_choice());
+    std::fflush(stdout);
+    co_await on_each_worker([all, how] { return serve_on_this_worker(all, how); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const examples::arguments given(
+        argc, argv, {"listen", "reactor", "workers", "slow-subscriber", "report"});
+    const std::string where = given.text("listen", "127.0.0.1:8080");
+    const auto address = net::endpoint::parse(where);
+    if (!address)
+        examples::wrong_usage("--listen needs an address such as 127.0.0.1:8080, not '" + where +
+                              "'");
+    const std::string slow =
+        given.choice("slow-subscriber", "block", {"block", "drop", "disconnect"});
+    const std::string reactor = given.choice("reactor", "auto", {"auto", "uring", "epoll"});
+
+    settings how{.listen = *address, .report = given.time("report", 0s)};
+    if (slow == "drop") how.slow = pubsub::slow_policy::drop;
+    if (slow == "disconnect") how.slow = pubsub::slow_policy::disconnect;
+    runtime_options options;
+    options.workers = static_cast<unsigned>(given.number("workers", 1, 1, 256));
+    if (reactor != "auto")
+        options.reactor.kind = reactor == "uring" ? reactor_kind::uring : reactor_kind::epoll;
+    return run(serve_everywhere(how), options);
+}

@@ -1,0 +1,154 @@
+#include <ouro/net/listener.hpp>
+
+#include <ouro/net/socket_options.hpp>
+#include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/log.hpp>
+#include <ouro/runtime/time/sleep.hpp>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace ouro::net {
+namespace {
+
+constexpr duration pause_min = std::chrono::milliseconds(100);
+constexpr duration pause_max = std::chrono::seconds(1);
+
+reactor& io() noexcept { return executor::current().io(); }
+
+/// Simulated sockets have no files.
+bool files_are_real() noexcept { return io().name() != "sim"; }
+
+/// True when a Unix socket's file is a socket, and connecting to it is refused: whoever listened
+/// there is gone. Any doubt is a no.
+bool is_stale(const endpoint& where) noexcept {
+    struct stat file;
+    if (::lstat(std::string(where.path()).c_str(), &file) != 0 || !S_ISSOCK(file.st_mode))
+        return false;
+    const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe < 0) return false;
+    const int connected = ::connect(probe, where.address(), where.length());
+    const bool refused = connected < 0 && errno == ECONNREFUSED;
+    ::close(probe);
+    return refused;
+}
+
+int bind_to(int fd, const endpoint& where, const listener_options& options) noexcept {
+    const int bound = io().bind(fd, where.address(), where.length());
+    if (bound != -EADDRINUSE || where.path().empty()) return bound;
+    if (!options.replace_stale || !files_are_real() || !is_stale(where)) return bound;
+    ::unlink(std::string(where.path()).c_str());
+    return io().bind(fd, where.address(), where.length());
+}
+
+result<void> set_options(int fd, int domain, const listener_options& options) noexcept {
+    result<void> done;
+    if (domain != AF_UNIX && options.reuse_address)
+        done = set_socket_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (done && options.reuse_port) done = set_socket_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (done && domain == AF_INET6)
+        done = set_socket_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.v6_only);
+    // On Linux accepted connections inherit these, so accepting costs no further call.
+    if (done) done = set_stream_options(fd, domain, options.accepted);
+    return done;
+}
+
+result<descriptor> listen_on(const endpoint& where, const listener_options& options) {
+    const int opened = io().open_socket(where.domain(), SOCK_STREAM, 0);
+    if (opened < 0) return error_of(opened);
+    descriptor fd(opened);
+    if (const auto set = set_options(opened, where.domain(), options); !set) return set.error();
+    if (const int bound = bind_to(opened, where, options); bound < 0) return error_of(bound);
+    if (const int listens = io().listen(opened, options.backlog); listens < 0)
+        return error_of(listens);
+    return fd;
+}
+
+/// Errors that pass when others give back what they hold.
+bool is_exhaustion(std::error_code error) noexcept {
+    return error == std::errc::too_many_files_open ||
+           error == std::errc::too_many_files_open_in_system ||
+           error == std::errc::no_buffer_space || error == std::errc::not_enough_memory;
+}
+
+/// Errors of the listening socket itself. Everything else befell one connection (accept(2) passes
+/// on whatever its network reported).
+bool is_hopeless(std::error_code error) noexcept {
+    return error == errc::cancelled || error == std::errc::bad_file_descriptor ||
+           error == std::errc::invalid_argument || error == std::errc::not_a_socket ||
+           error == std::errc::operation_not_supported || error == std::errc::bad_address;
+}
+
+}  // namespace
+
+listener::listener(const endpoint& where, const listener_options& options) {
+    result<descriptor> fd = listen_on(where, options);
+    if (!fd && !options.v6_only && lacks_ipv6(where, fd.error()))
+        fd = listen_on(endpoint::any_ipv4(where.port()), options);
+    if (!fd) throw std::system_error(fd.error(), "cannot listen on " + where.to_string());
+    local_ = local_endpoint(fd->number()).value();
+    if (options.unlink_on_close && files_are_real()) remember_file();
+    acceptor_ = acceptor(*std::move(fd), {.queue_max = options.queue_max});
+}
+
+listener& listener::operator=(listener&& other) noexcept {
+    close();
+    acceptor_ = std::move(other.acceptor_);
+    local_ = other.local_;
+    file_ = std::exchange(other.file_, {});
+    stats_ = other.stats_;
+    pause_ = other.pause_;
+    return *this;
+}
+
+task<stream> listener::accept() {
+    for (;;) {
+        auto taken = co_await as_result(acceptor_.accept());
+        if (taken) {
+            ++stats_.accepted;
+            pause_ = {};
+            co_return stream(*std::move(taken));
+        }
+        const std::error_code why = taken.error();
+        if (is_hopeless(why)) throw_error(why);
+        if (!is_exhaustion(why)) {
+            ++stats_.broken;
+            continue;
+        }
+        const duration length = next_pause();
+        log(log_level::warning, "accepting on " + local_.to_string() + " pauses: " + why.message());
+        co_await sleep_for(length);
+    }
+}
+
+duration listener::next_pause() noexcept {
+    ++stats_.exhausted;
+    pause_ = std::clamp(pause_ * 2, pause_min, pause_max);
+    return pause_;
+}
+
+void listener::remember_file() {
+    struct stat file;
+    const std::string path(local_.path());
+    if (!path.empty() && ::lstat(path.c_str(), &file) == 0)
+        file_ = {path, file.st_dev, file.st_ino};
+}
+
+void listener::close() noexcept {
+    acceptor_.close();
+    if (file_.path.empty()) return;
+    struct stat file;
+    if (::lstat(file_.path.c_str(), &file) == 0 && file.st_dev == file_.device &&
+        file.st_ino == file_.number)
+        ::unlink(file_.path.c_str());
+    file_ = {};
+}
+
+}  // namespace ouro::net

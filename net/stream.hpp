@@ -1,0 +1,107 @@
+// stream.hpp: a connected byte stream: TCP, Unix, or one end of a pair.
+#pragma once
+
+#include <ouro/net/endpoint.hpp>
+#include <ouro/net/send_all.hpp>
+#include <ouro/net/socket_options.hpp>
+#include <ouro/net/unix_socket.hpp>
+#include <ouro/runtime/io/close.hpp>
+#include <ouro/runtime/io/descriptor.hpp>
+#include <ouro/runtime/io/leased_recv.hpp>
+#include <ouro/runtime/io/socket_ops.hpp>
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <utility>
+
+namespace ouro::net {
+
+/// Which half of a connection to shut down.
+enum class half { receive, send, both };
+
+/// A connection. Movable while nothing is in flight on it; closed when it dies.
+///
+/// At most one receive and one send at a time; the two are independent, so one task may receive
+/// while another sends. Errors are std::system_error, or a result<> through as_result. A vanished
+/// peer is std::errc::connection_reset or broken_pipe, never a signal. Everything that has an
+/// argument to send or to fill leaves it where it is: it must stay until the operation has ended.
+class stream {
+public:
+    stream() noexcept = default;
+    explicit stream(descriptor fd) noexcept : fd_(std::move(fd)) {}
+
+    /// Takes over a connected socket that came from elsewhere. Throws when it cannot be used.
+    static stream adopt(int fd);
+
+    bool is_open() const noexcept { return fd_.is_open(); }
+    int fd() const noexcept { return fd_.number(); }
+
+    /// For operations of one's own; see socket_ops.hpp.
+    descriptor& handle() noexcept { return fd_; }
+
+    /// Receives 1 to `into.size()` bytes; 0 means the peer closed its side.
+    recv_op recv(std::span<std::byte> into) noexcept { return recv_op(fd_, into); }
+
+    /// Receives into a buffer of the worker's pool, which is lent only once bytes have arrived, so
+    /// an idle connection holds none. An empty lease means the peer closed its side.
+    leased_recv_op recv() noexcept { return leased_recv_op(fd_); }
+
+    /// Sends from the front of `from`; yields how many bytes were taken.
+    send_op send(std::span<const std::byte> from) noexcept { return send_op(fd_, from); }
+    send_op send(std::string_view text) noexcept { return send(std::as_bytes(std::span(text))); }
+
+    /// Sends everything; see send_all_op.
+    send_all_op send_all(std::span<const std::byte> from) noexcept {
+        return send_all_op(fd_, from);
+    }
+    send_all_op send_all(std::string_view text) noexcept {
+        return send_all(std::as_bytes(std::span(text)));
+    }
+
+    /// Sends from several places in one call; yields how many bytes were taken.
+    send_vector_op send(std::span<const iovec> from) noexcept { return send_vector_op(fd_, from); }
+
+    /// Ends one direction at once. After half::send the peer receives what was sent, then 0; after
+    /// half::receive so do we. An operation of that direction in flight ends.
+    result<void> shutdown(half which) noexcept;
+
+    /// Cancels what is in flight, waits for it, and closes. Whoever awaited there gets
+    /// errc::cancelled or what had already come. Closing does not fail and cannot be cancelled; on
+    /// a closed stream it does nothing.
+    close_op close() noexcept { return close_op(fd_); }
+
+    /// The addresses of both ends. Throws when it is not connected.
+    endpoint local() const { return local_endpoint(fd()).value(); }
+    endpoint peer() const { return peer_endpoint(fd()).value(); }
+
+    // The options of socket_options.hpp, by their names there. They throw when the socket has none
+    // of the kind.
+    void set_no_delay(bool on) { net::set_no_delay(fd(), on).value(); }
+    void set_keep_alive(const std::optional<net::keep_alive>& times) {
+        net::set_keep_alive(fd(), times).value();
+    }
+    void set_user_timeout(duration limit) { net::set_user_timeout(fd(), limit).value(); }
+    void set_quick_ack(bool on) { net::set_quick_ack(fd(), on).value(); }
+    void set_linger(std::optional<duration> length) { net::set_linger(fd(), length).value(); }
+    void set_send_buffer_bytes(std::size_t n) { net::set_send_buffer_bytes(fd(), n).value(); }
+    void set_receive_buffer_bytes(std::size_t n) { net::set_receive_buffer_bytes(fd(), n).value(); }
+
+    // Unix sockets only.
+
+    /// Who is at the other end. Throws on other sockets.
+    net::peer_credentials peer_credentials() const { return peer_credentials_of(fd()).value(); }
+
+    /// Sends a byte and with it a copy of a descriptor; see unix_socket.hpp.
+    send_descriptor_op send_descriptor(int number, std::byte with = {}) noexcept {
+        return send_descriptor_op(fd_, number, with);
+    }
+
+    /// Receives a byte and the descriptor that came with it; see unix_socket.hpp.
+    receive_descriptor_op receive_descriptor() noexcept { return receive_descriptor_op(fd_); }
+
+private:
+    descriptor fd_;
+};
+
+}  // namespace ouro::net

@@ -1,0 +1,146 @@
+#include <ouro/runtime/executor.hpp>
+
+#include <algorithm>
+#include <limits>
+#include <thread>
+#include <utility>
+
+namespace ouro {
+namespace {
+
+constexpr int resumptions_per_clock_check = 128;
+
+}  // namespace
+
+constinit thread_local executor* executor::of_thread_ = nullptr;
+
+executor::executor(std::unique_ptr<reactor> io, unsigned worker, turn_limits limits)
+    : io_(std::move(io)), worker_(worker), now_(io_->now()), limits_(limits), timers_(now_) {
+    OURO_ASSERT(of_thread_ == nullptr);
+    OURO_ASSERT(limits_.resumptions > 0);
+    of_thread_ = this;
+}
+
+executor::~executor() {
+    OURO_ASSERT(of_thread_ == this);
+    of_thread_ = nullptr;
+    while (posters_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
+}
+
+void executor::turn() noexcept {
+    ++stats_.turns;
+    if (observer_) observer_->turn_started(now());
+    take_posted();
+    stats_.timers_fired += timers_.fire(now_);
+    run_ready();
+    run_turn_end();
+    poll();
+}
+
+void executor::run_ready() noexcept {
+    stats_.ready_depth = ready_.size();
+    stats_.ready_depth_max = std::max<std::uint64_t>(stats_.ready_depth_max, ready_.size());
+    budget_ = limits_.resumptions;
+    int next_clock_check = budget_ - resumptions_per_clock_check;
+    while (!ready_.empty() && budget_ > 0) {
+        run_frame(observer_ ? ready_.pop_at(observer_->choose(ready_.size())) : ready_.pop());
+        if (budget_ <= next_clock_check) {
+            if (io_->now() - now_ > limits_.time.count()) break;
+            next_clock_check = budget_ - resumptions_per_clock_check;
+        }
+    }
+    stats_.resumptions += static_cast<std::uint64_t>(limits_.resumptions - budget_);
+}
+
+void executor::run_frame(promise_base& first) noexcept {
+    inline_left_ = limits_.inline_completions;
+    for (promise_base* frame = &first; frame;) {
+        next_ = nullptr;
+        running_ = frame;
+        --budget_;
+        if (observer_) observer_->resuming(*frame);
+        frame->handle().resume();
+        if (observer_) observer_->resumed();
+        running_ = nullptr;
+        if (ended_) std::exchange(ended_, nullptr)->ended();
+        frame = next_;
+        if (frame && budget_ <= 0) {
+            ready_.push(*frame);
+            frame = nullptr;
+        }
+    }
+}
+
+void executor::run_turn_end() noexcept {
+    intrusive_list<flusher, flusher> due;
+    due.splice_back(turn_end_);
+    while (!due.empty()) due.pop_front().flush();
+}
+
+void executor::poll() noexcept {
+    constexpr std::int64_t at_once = std::numeric_limits<std::int64_t>::min();
+    std::int64_t until = at_once;
+    bool guarded = false;
+    if (observer_) observer_->polling();
+    if (ready_.empty() && turn_end_.empty()) {
+        // The order matters: announce the sleep, then look at the inbox once more. A poster does
+        // the opposite, so one of the two sees the other.
+        asleep_.store(true, std::memory_order_seq_cst);
+        if (!has_posted()) {
+            guarded = sleep_guard_ != nullptr;
+            if (guarded ? sleep_guard_->may_sleep(stuck()) : !stuck()) until = timers_.next();
+        }
+    }
+    io_->turn(until);
+    asleep_.store(false, std::memory_order_relaxed);
+    if (guarded) sleep_guard_->woke();
+    now_ = io_->now();
+}
+
+void executor::post(remote_call& call) noexcept {
+    posters_.fetch_add(1, std::memory_order_relaxed);
+    call.next_posted_ = inbox_.load(std::memory_order_relaxed);
+    while (!inbox_.compare_exchange_weak(call.next_posted_, &call, std::memory_order_seq_cst,
+                                         std::memory_order_relaxed)) {
+    }
+    // Of several posters only one wakes a sleeping loop.
+    if (asleep_.load(std::memory_order_seq_cst) &&
+        asleep_.exchange(false, std::memory_order_seq_cst))
+        io_->wake();
+    posters_.fetch_sub(1, std::memory_order_release);
+}
+
+void executor::take_posted() noexcept {
+    if (!inbox_.load(std::memory_order_relaxed)) return;
+    remote_call* newest = inbox_.exchange(nullptr, std::memory_order_acquire);
+    remote_call* oldest = nullptr;
+    while (newest) {
+        remote_call* call = newest;
+        newest = call->next_posted_;
+        call->next_posted_ = oldest;
+        oldest = call;
+    }
+    while (oldest) {
+        remote_call* call = std::exchange(oldest, oldest->next_posted_);
+        ++stats_.remote_calls;
+        call->run();
+    }
+}
+
+bool executor::stuck() const noexcept {
+    return ready_.empty() && turn_end_.empty() && timers_.empty() && expected_posts_ == 0 &&
+           !inbox_.load(std::memory_order_relaxed) && !io_->world_may_act();
+}
+
+time_point clock::now() noexcept {
+    if (const executor* here = executor::current_or_null()) return here->now();
+    return exact_now();
+}
+
+time_point clock::exact_now() noexcept {
+    if (executor* here = executor::current_or_null()) return time_point(duration(here->io().now()));
+    return time_point(std::chrono::duration_cast<duration>(
+        std::chrono::steady_clock::now().time_since_epoch()));
+}
+
+}  // namespace ouro

@@ -1,0 +1,39 @@
+// close.hpp: closing a descriptor on which operations may be in flight.
+#pragma once
+
+#include <ouro/runtime/io/descriptor.hpp>
+#include <ouro/runtime/task.hpp>
+
+namespace ouro {
+
+/// Asks the operations in flight to stop, waits until they have ended, and closes.
+///
+/// Closing must not be refused, so it also works in a chain that was cancelled; it is as quick as
+/// the operations are to end. A descriptor that is not open stays so. One closes at a time.
+class [[nodiscard]] close_op final : public leaf, private idle_waiter {
+public:
+    explicit close_op(descriptor& on) noexcept : on_(on) {}
+
+    bool await_ready() const noexcept { return on_.idle(); }
+    template <frame_promise P>
+    bool await_suspend(std::coroutine_handle<P> by) noexcept {
+        wait_regardless(by.promise());
+        on_.begin_close(*this);
+        return true;
+    }
+    void await_resume() noexcept { on_.close(); }
+    result<void> await_result() noexcept {
+        on_.close();
+        return {};
+    }
+
+    void describe(leaf_description& into) const override;
+
+private:
+    void cancel(cancel_reason) noexcept override {}
+    void became_idle() noexcept override { resume(); }
+
+    descriptor& on_;
+};
+
+}  // namespace ouro

@@ -1,0 +1,112 @@
+// descriptor.hpp: a file descriptor that is closed exactly once, and never under an operation.
+#pragma once
+
+#include <ouro/runtime/check.hpp>
+#include <ouro/runtime/io/buffer_pool.hpp>
+
+#include <utility>
+
+namespace ouro {
+
+class op;
+
+/// Told when the last operation on a descriptor has ended; see descriptor::begin_close.
+class idle_waiter {
+public:
+    virtual void became_idle() noexcept = 0;
+
+protected:
+    ~idle_waiter() = default;
+};
+
+/// Outlives its owner because its write is in flight; see descriptor::leave_write_to.
+class descriptor_heir {
+public:
+    /// The descriptor dies first: closing `number` is up to the heir, once its write has ended.
+    virtual void inherit(int number) noexcept = 0;
+
+protected:
+    ~descriptor_heir() = default;
+};
+
+/// Owns a descriptor of this worker's reactor.
+///
+/// Knows the operation that reads and the one that writes: there is at most one of each in flight.
+/// Moving or closing it meanwhile is a bug, since the kernel would go on with the old number.
+class descriptor {
+public:
+    descriptor() noexcept = default;
+    explicit descriptor(int number) noexcept : number_(number) {}
+    descriptor(descriptor&& other) noexcept
+        : number_(std::exchange(other.number_, -1)), leases_(std::move(other.leases_)) {
+        OURO_ASSERT(other.idle());
+    }
+    descriptor& operator=(descriptor&& other) noexcept {
+        OURO_ASSERT(other.idle());
+        close();
+        number_ = std::exchange(other.number_, -1);
+        leases_ = std::move(other.leases_);
+        return *this;
+    }
+    ~descriptor() { close(); }
+
+    int number() const noexcept { return number_; }
+    bool is_open() const noexcept { return number_ >= 0; }
+    bool idle() const noexcept { return !reading_ && !writing_; }
+
+    op* reading() const noexcept { return reading_; }
+    op* writing() const noexcept { return writing_; }
+
+    void begin_read(op& operation) noexcept {
+        OURO_ASSERT(is_open() && !closing() && !reading_ && "one read at a time");
+        reading_ = &operation;
+    }
+    void begin_write(op& operation) noexcept {
+        OURO_ASSERT(is_open() && !closing() && !writing_ && "one write at a time");
+        writing_ = &operation;
+    }
+    void end_read() noexcept {
+        reading_ = nullptr;
+        if (closing()) operation_ended();
+    }
+    void end_write() noexcept {
+        writing_ = nullptr;
+        heir_ = nullptr;
+        if (closing()) operation_ended();
+    }
+
+    /// Asks what is in flight to stop; until it is closed, nothing new may begin. `waiter` is told
+    /// when the last operation has ended, and closes. Something must be in flight.
+    void begin_close(idle_waiter& waiter) noexcept;
+    bool closing() const noexcept { return waiter_ != nullptr; }
+
+    /// Leaves the write in flight to itself: nobody awaits it any more. The descriptor may now be
+    /// closed under it, which hands its number to `heir`; unless that happened, the heir calls
+    /// end_write when the write has ended.
+    void leave_write_to(descriptor_heir& heir) noexcept {
+        OURO_ASSERT(writing_ && !heir_);
+        heir_ = &heir;
+    }
+
+    /// Closes it, if it is open. Nothing may be in flight but a write that was left to an heir.
+    void close() noexcept;
+
+    /// Gives up ownership; the reactor forgets the number.
+    int release() noexcept;
+
+    /// Counts the receive buffers that came from here and are still held.
+    lease_quota& leases() noexcept { return leases_; }
+
+private:
+    void operation_ended() noexcept;
+    void bequeath() noexcept;
+
+    int number_ = -1;
+    lease_quota leases_;
+    op* reading_ = nullptr;
+    op* writing_ = nullptr;
+    idle_waiter* waiter_ = nullptr;
+    descriptor_heir* heir_ = nullptr;
+};
+
+}  // namespace ouro

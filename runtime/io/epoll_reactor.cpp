@@ -1,0 +1,283 @@
+// Readiness: every operation is attempted at once and only waits if the kernel says -EAGAIN.
+//
+//  1. A descriptor is registered once, edge-triggered, for both directions, when an attempt on it
+//     first fails. Registering reports what is ready already, and every later attempt follows the
+//     event it waits for, so no edge is lost.
+//  2. A slot holds at most one operation that reads and one that writes. A parked operation is in
+//     exactly one of them, and its last attempt answered -EAGAIN.
+//  3. The kernel drops the registration when the last reference to the description goes, which is
+//     not always at close (a passed or inherited copy). Events therefore carry the slot's
+//     generation, and stale ones are ignored.
+//  4. Completing an operation may submit others and make the table grow: no reference to a slot is
+//     kept across `finish`.
+//  5. The wake descriptor is edge-triggered too and never read: each write is an edge.
+
+#include <ouro/runtime/check.hpp>
+#include <ouro/runtime/error.hpp>
+#include <ouro/runtime/io/plain_buffers.hpp>
+#include <ouro/runtime/io/reactor.hpp>
+
+#include <array>
+#include <cerrno>
+#include <fcntl.h>
+#include <limits>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+namespace ouro {
+namespace {
+
+constexpr std::uint32_t interest = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+constexpr std::uint32_t readable = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+constexpr std::uint32_t writable = EPOLLOUT | EPOLLHUP | EPOLLERR;
+constexpr std::size_t events_max = 256;
+constexpr std::int64_t second = 1'000'000'000;
+constexpr std::int64_t millisecond = 1'000'000;
+
+/// The kernel may end a sleep late by a thousandth of its length, to save power. A long one is cut
+/// short by more than that; the rest is short enough to be exact.
+constexpr std::int64_t long_sleep = 100 * millisecond;
+constexpr std::int64_t long_sleep_cut = 500;  // a 500th
+
+class epoll_reactor final : public reactor {
+public:
+    explicit epoll_reactor(const reactor_options& options);
+    ~epoll_reactor() override;
+
+    std::string_view name() const noexcept override { return "epoll"; }
+    bool submit(op& operation) noexcept override;
+    void cancel(op& operation) noexcept override;
+    void turn(std::int64_t until) noexcept override;
+    void wake() noexcept override;
+    buffer_pool& buffers() override;
+
+    int open_socket(int domain, int type, int protocol) noexcept override;
+    int socket_pair(int domain, int type, int (&ends)[2]) noexcept override;
+    int close(int fd) noexcept override;
+    int adopt(int fd) noexcept override;
+    void forget(int fd) noexcept override;
+
+private:
+    struct slot {
+        op* reader = nullptr;
+        op* writer = nullptr;
+        std::uint32_t generation = 0;
+        bool registered = false;
+
+        op*& waiting(readiness side) noexcept {
+            return side == readiness::readable ? reader : writer;
+        }
+    };
+
+    int attempt(op& operation) noexcept;
+    bool park(op& operation) noexcept;
+    int register_slot(int fd) noexcept;
+    slot& slot_of(int fd);
+    void clear_slot(int fd) noexcept;
+    int wait(std::int64_t until) noexcept;
+    void take_event(const epoll_event& event) noexcept;
+    void try_parked(std::size_t fd, readiness side) noexcept;
+
+    static std::uint64_t tag(int fd, std::uint32_t generation) noexcept {
+        return std::uint64_t{generation} << 32 | static_cast<std::uint32_t>(fd);
+    }
+
+    reactor_options options_;
+    int epoll_fd_;
+    int wake_fd_;
+    bool exact_sleeps_ = true;  // epoll_pwait2 exists (Linux 5.11)
+    std::vector<slot> slots_;   // by descriptor
+    std::array<epoll_event, events_max> events_;
+    std::unique_ptr<buffer_pool> buffers_;
+};
+
+epoll_reactor::epoll_reactor(const reactor_options& options)
+    : options_(options), epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)) {
+    if (epoll_fd_ < 0) throw_error(error_of(-errno));
+    wake_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;
+    event.data.u64 = std::numeric_limits<std::uint64_t>::max();
+    if (wake_fd_ < 0 || ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event) < 0) {
+        const int error = -errno;
+        if (wake_fd_ >= 0) ::close(wake_fd_);
+        ::close(epoll_fd_);
+        throw_error(error_of(error));
+    }
+}
+
+epoll_reactor::~epoll_reactor() {
+    ::close(wake_fd_);
+    ::close(epoll_fd_);
+}
+
+// An operation starts and ends.
+
+bool epoll_reactor::submit(op& operation) noexcept {
+    begin(operation);
+    const int result = attempt(operation);
+    if (result == -EAGAIN && operation.needs() != readiness::always) return park(operation);
+    finish(operation, result, 0);
+    return false;
+}
+
+int epoll_reactor::attempt(op& operation) noexcept {
+    int result;
+    do {
+        ++stats_.system_calls;
+        result = operation.attempt();
+    } while (result == -EINTR);
+    return result;
+}
+
+bool epoll_reactor::park(op& operation) noexcept {
+    const int fd = operation.fd();
+    slot& here = slot_of(fd);
+    op*& place = here.waiting(operation.needs());
+    OURO_ASSERT(place == nullptr && "one operation per descriptor and direction");
+    if (!here.registered) {
+        if (const int result = register_slot(fd); result < 0) {
+            finish(operation, result, 0);
+            return false;
+        }
+    }
+    place = &operation;
+    return true;
+}
+
+int epoll_reactor::register_slot(int fd) noexcept {
+    slot& here = slot_of(fd);
+    epoll_event event{};
+    event.events = interest;
+    event.data.u64 = tag(fd, here.generation);
+    ++stats_.system_calls;
+    if (::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) < 0) return -errno;
+    here.registered = true;
+    return 0;
+}
+
+void epoll_reactor::cancel(op& operation) noexcept {
+    if (!begin_cancel(operation)) return;
+    op*& place = slot_of(operation.fd()).waiting(operation.needs());
+    OURO_ASSERT(place == &operation);
+    place = nullptr;
+    finish(operation, -ECANCELED, 0);
+}
+
+// Sleeping and events.
+
+void epoll_reactor::turn(std::int64_t until) noexcept {
+    const int count = wait(until);
+    for (int i = 0; i < count; ++i) take_event(events_[static_cast<std::size_t>(i)]);
+}
+
+int epoll_reactor::wait(std::int64_t until) noexcept {
+    const bool forever = until == std::numeric_limits<std::int64_t>::max();
+    std::int64_t left = until > 0 && !forever ? until - now() : 0;
+    if (left < 0) left = 0;
+    const bool sleeps = forever || left > 0;
+    if (!sleeps && in_flight() == 0) return 0;  // nobody waits for an event
+    if (left > long_sleep) left -= left / long_sleep_cut;
+    ++stats_.system_calls;
+    if (sleeps) ++stats_.waits;
+    int count = -1;
+    if (exact_sleeps_) {
+        const timespec limit{left / second, left % second};
+        count = ::epoll_pwait2(epoll_fd_, events_.data(), events_max, forever ? nullptr : &limit,
+                               nullptr);
+        exact_sleeps_ = count >= 0 || errno != ENOSYS;
+    }
+    if (!exact_sleeps_) {
+        const std::int64_t rounded_up = (left + millisecond - 1) / millisecond;
+        const std::int64_t longest = std::numeric_limits<int>::max();
+        count = ::epoll_wait(epoll_fd_, events_.data(), events_max,
+                             forever ? -1 : static_cast<int>(std::min(rounded_up, longest)));
+    }
+    return count;  // -1 is EINTR: a signal ends the sleep as a wake does
+}
+
+void epoll_reactor::take_event(const epoll_event& event) noexcept {
+    const auto fd = static_cast<std::uint32_t>(event.data.u64);
+    const auto generation = static_cast<std::uint32_t>(event.data.u64 >> 32);
+    if (fd >= slots_.size() || slots_[fd].generation != generation) return;  // a wake, or stale
+    if (event.events & readable) try_parked(fd, readiness::readable);
+    if (slots_[fd].generation != generation) return;
+    if (event.events & writable) try_parked(fd, readiness::writable);
+}
+
+void epoll_reactor::try_parked(std::size_t fd, readiness side) noexcept {
+    op* const operation = slots_[fd].waiting(side);
+    if (!operation) return;
+    const int result = attempt(*operation);
+    if (result == -EAGAIN) return;
+    slots_[fd].waiting(side) = nullptr;
+    finish(*operation, result, 0);
+}
+
+void epoll_reactor::wake() noexcept {
+    const int saved = errno;  // it may be called from a signal handler
+    const std::uint64_t one = 1;
+    while (::write(wake_fd_, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+    errno = saved;
+}
+
+buffer_pool& epoll_reactor::buffers() {
+    if (!buffers_) buffers_ = make_plain_buffers(options_);
+    return *buffers_;
+}
+
+// Descriptors.
+
+epoll_reactor::slot& epoll_reactor::slot_of(int fd) {
+    const auto index = static_cast<std::size_t>(fd);
+    if (index >= slots_.size()) slots_.resize(std::max(index + 1, slots_.size() * 2));
+    return slots_[index];
+}
+
+void epoll_reactor::clear_slot(int fd) noexcept {
+    if (static_cast<std::size_t>(fd) >= slots_.size()) return;
+    slot& here = slots_[static_cast<std::size_t>(fd)];
+    OURO_ASSERT(!here.reader && !here.writer && "closed under an operation");
+    here.registered = false;
+    ++here.generation;
+}
+
+int epoll_reactor::open_socket(int domain, int type, int protocol) noexcept {
+    return reactor::open_socket(domain, type | SOCK_NONBLOCK, protocol);
+}
+
+int epoll_reactor::socket_pair(int domain, int type, int (&ends)[2]) noexcept {
+    return reactor::socket_pair(domain, type | SOCK_NONBLOCK, ends);
+}
+
+int epoll_reactor::close(int fd) noexcept {
+    clear_slot(fd);
+    ++stats_.system_calls;
+    return reactor::close(fd);
+}
+
+int epoll_reactor::adopt(int fd) noexcept {
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0 || ((flags & O_NONBLOCK) == 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
+        return -errno;
+    return fd;
+}
+
+void epoll_reactor::forget(int fd) noexcept {
+    if (static_cast<std::size_t>(fd) >= slots_.size()) return;
+    if (slots_[static_cast<std::size_t>(fd)].registered)
+        ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+    clear_slot(fd);
+}
+
+}  // namespace
+
+std::unique_ptr<reactor> make_epoll_reactor(const reactor_options& options) {
+    return std::make_unique<epoll_reactor>(options);
+}
+
+}  // namespace ouro

@@ -1,0 +1,26 @@
+#include <ouro/runtime/sync/shared_mutex.hpp>
+
+namespace ouro {
+
+void shared_mutex::admit() noexcept {
+    while (!waiters_.empty() && !written_) {
+        const bool writes = waiters_.front<turn>().writes_;
+        if (writes && readers_ > 0) return;
+        if (writes)
+            written_ = true;
+        else
+            ++readers_;
+        waiters_.wake_one();
+    }
+}
+
+shared_mutex::shared_guard shared_mutex::guard::downgrade() noexcept {
+    OURO_ASSERT(of_ != nullptr);
+    shared_mutex& lock = *std::exchange(of_, nullptr);
+    lock.written_ = false;
+    lock.readers_ = 1;
+    lock.admit();
+    return shared_guard(lock);
+}
+
+}  // namespace ouro

@@ -1,0 +1,222 @@
+// task.hpp: the coroutine type: lazy, one owner, awaited once.
+#pragma once
+
+#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/frame_pool.hpp>
+#include <ouro/runtime/result.hpp>
+
+#include <concepts>
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+namespace ouro {
+
+template <class T = void>
+class task;
+
+template <class T>
+struct is_task : std::false_type {};
+template <class T>
+struct is_task<task<T>> : std::true_type {};
+
+/// True for `task<T>&`: a variable must be moved from to be awaited.
+template <class Awaitable>
+constexpr bool is_task_variable =
+    std::is_lvalue_reference_v<Awaitable> && is_task<std::remove_cvref_t<Awaitable>>::value;
+
+/// The promise of a frame of ours: anything that may await.
+template <class P>
+concept frame_promise = std::derived_from<P, promise_base>;
+
+/// Stands for an awaiter that stays where it is. Whatever reference await_transform returns, g++
+/// copies what it refers to, and operations are not to be copied.
+template <class Awaiter>
+struct awaiter_ref {
+    std::remove_reference_t<Awaiter>& awaiter;
+
+    bool await_ready() { return awaiter.await_ready(); }
+    template <class P>
+    auto await_suspend(std::coroutine_handle<P> by) {
+        return awaiter.await_suspend(by);
+    }
+    decltype(auto) await_resume() { return awaiter.await_resume(); }
+};
+
+/// Behaviour shared by the promises of tasks and generators: frames come from the pool, and every
+/// await notes its place.
+struct frame_promise_base : promise_base {
+    static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
+    static void operator delete(void* frame, std::size_t size) noexcept {
+        frame_pool::release(frame, size);
+    }
+
+    template <class Awaitable>
+    decltype(auto) await_transform(
+        Awaitable&& awaitable,
+        std::source_location place = std::source_location::current()) noexcept {
+        static_assert(!is_task_variable<Awaitable>, "a task is awaited once: std::move(task)");
+        where = place;
+        if constexpr (requires { static_cast<Awaitable&&>(awaitable).operator co_await(); })
+            return static_cast<Awaitable&&>(awaitable);
+        else {
+            static_assert(requires { awaitable.await_ready(); }, "this cannot be awaited");
+            return awaiter_ref<Awaitable>{awaitable};
+        }
+    }
+};
+
+/// The end of a frame: its parent runs next, or its chain is over.
+struct final_await {
+    bool await_ready() const noexcept { return false; }
+    template <frame_promise P>
+    void await_suspend(std::coroutine_handle<P> handle) const noexcept {
+        promise_base& frame = handle.promise();
+        executor& here = executor::current();
+        if (frame.parent)
+            here.run_next(*frame.parent);
+        else
+            here.end_chain(*frame.owner);
+    }
+    void await_resume() const noexcept {}
+};
+
+/// Where a task keeps what it returns or throws.
+template <class T>
+class task_outcome {
+    using stored = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>;
+
+public:
+    task_outcome() noexcept {}
+    ~task_outcome() {
+        drop_value();
+        if (kind_ == kind::failure) std::destroy_at(&failure_);
+    }
+
+    template <class U = T>
+        requires std::convertible_to<U&&, T>
+    void return_value(U&& value) {
+        OURO_ASSERT(kind_ == kind::none);
+        if constexpr (std::is_reference_v<T>)
+            std::construct_at(&value_, std::addressof(value));
+        else
+            std::construct_at(std::addressof(value_), std::forward<U>(value));
+        kind_ = kind::value;
+    }
+
+    void unhandled_exception() noexcept {
+        drop_value();  // a destructor may throw after co_return
+        std::construct_at(&failure_, std::current_exception());
+        kind_ = kind::failure;
+    }
+
+    T take() {
+        OURO_ASSERT(kind_ != kind::none);
+        if (kind_ == kind::failure) std::rethrow_exception(failure_);
+        if constexpr (std::is_reference_v<T>)
+            return static_cast<T>(*value_);
+        else
+            return std::move(value_);
+    }
+
+    std::exception_ptr failure() const noexcept {
+        return kind_ == kind::failure ? failure_ : nullptr;
+    }
+
+private:
+    enum class kind : unsigned char { none, value, failure };
+
+    void drop_value() noexcept {
+        if (kind_ == kind::value) std::destroy_at(std::addressof(value_));
+    }
+
+    union {
+        stored value_;
+        std::exception_ptr failure_;
+    };
+    kind kind_ = kind::none;
+};
+
+template <>
+class task_outcome<void> {
+public:
+    void return_void() noexcept { done_ = true; }
+    void unhandled_exception() noexcept { failure_ = std::current_exception(); }
+    void take() {
+        OURO_ASSERT(done_ || failure_);
+        if (failure_) std::rethrow_exception(failure_);
+    }
+    std::exception_ptr failure() const noexcept { return failure_; }
+
+private:
+    std::exception_ptr failure_;
+    bool done_ = false;
+};
+
+/// A coroutine that produces a `T`, or throws, or is cancelled.
+///
+/// It starts when awaited and runs on the worker that awaits it. Owned by one variable and awaited
+/// once: `T x = co_await work();`. Reference parameters are safe when it is awaited at once; for a
+/// spawned task they are not. Destroying a task that has not started frees it; destroying one that
+/// is suspended in the middle is a bug, which structured use makes impossible.
+template <class T>
+class [[nodiscard]] task {
+public:
+    struct promise_type : frame_promise_base, task_outcome<T> {
+        task get_return_object() noexcept { return task(handle_type::from_promise(*this)); }
+        std::suspend_always initial_suspend() const noexcept { return {}; }
+        final_await final_suspend() const noexcept { return {}; }
+    };
+    using handle_type = std::coroutine_handle<promise_type>;
+    using value_type = T;
+
+    // promise_base finds the frame by its own address; that needs the alignment to agree.
+    static_assert(std::is_void_v<T> || std::is_reference_v<T> || requires { requires alignof(T) <= 16; },
+                  "over-aligned task results are not supported; return a std::unique_ptr");
+
+    task(task&& other) noexcept : frame_(std::exchange(other.frame_, {})) {}
+    task& operator=(task other) noexcept {
+        std::swap(frame_, other.frame_);
+        return *this;
+    }
+    ~task() {
+        if (frame_) frame_.destroy();
+    }
+
+    class awaiter {
+    public:
+        explicit awaiter(handle_type frame) noexcept : frame_(frame) { OURO_ASSERT(frame); }
+
+        bool await_ready() const noexcept { return false; }
+
+        template <frame_promise P>
+        void await_suspend(std::coroutine_handle<P> by) const noexcept {
+            promise_base& child = frame_.promise();
+            OURO_ASSERT(child.owner == nullptr && "a task is awaited once");
+            child.parent = &by.promise();
+            child.owner = child.parent->owner;
+            executor::current().run_next(child);
+        }
+
+        T await_resume() const { return frame_.promise().take(); }
+
+    private:
+        handle_type frame_;
+    };
+
+    awaiter operator co_await() && noexcept { return awaiter(frame_); }
+
+    /// Gives up ownership of the suspended frame; how spawning takes it over.
+    handle_type release() && noexcept { return std::exchange(frame_, {}); }
+
+private:
+    explicit task(handle_type frame) noexcept : frame_(frame) {}
+
+    handle_type frame_;
+};
+
+}  // namespace ouro

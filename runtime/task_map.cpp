@@ -1,0 +1,143 @@
+#include <ouro/runtime/task_map.hpp>
+
+#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/log.hpp>
+#include <ouro/runtime/task_group.hpp>
+
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace ouro {
+namespace {
+
+// An id is (number << 24 | position + 1), so that a stale id finds nothing.
+constexpr task_id position_bits = 24;
+constexpr task_id position_mask = (task_id{1} << position_bits) - 1;
+
+std::string describe_failure(const std::exception_ptr& failure) {
+    try {
+        std::rethrow_exception(failure);
+    } catch (const std::exception& error) {
+        return error.what();
+    } catch (...) {
+        return "an exception of unknown type";
+    }
+}
+
+void report_lost_failure(const root_task& task, const std::exception_ptr& failure) {
+    if (task.cancelled() && is_cancellation(failure)) return;
+    ++executor::current().stats().failed_detached;
+    if (!log_enabled()) return;
+    const auto place = task.birthplace();
+    log(log_level::error, "task " + std::to_string(task.number()) + " \"" +
+                              std::string(task.name()) + "\" spawned at " + place.file_name() + ":" +
+                              std::to_string(place.line()) +
+                              " failed: " + describe_failure(failure));
+}
+
+}  // namespace
+
+std::exception_ptr root_task::failure() const noexcept {
+    return finished() ? read_failure_(*frame_) : nullptr;
+}
+
+void root_task::ended() noexcept {
+    OURO_ASSERT(state_ == state::alive);
+    state_ = state::finished;
+    --executor::current().tasks().alive_;
+    if (holders_ == 0 && !owner_) {
+        if (auto why = failure()) report_lost_failure(*this, why);
+    }
+    // Whoever is told only makes frames ready, so the record is not let go of meanwhile.
+    if (task_owner* joiner = std::exchange(joiner_, nullptr)) joiner->task_ended(*this);
+    if (owner_) {
+        outcome_known_ = true;
+        owner_->task_ended(*this);
+    }
+    release_if_unneeded();
+}
+
+void root_task::let_go() noexcept {
+    OURO_ASSERT(holders_ > 0);
+    if (--holders_ > 0 || !finished()) return;
+    if (!outcome_known_) {
+        if (auto why = failure()) report_lost_failure(*this, why);
+    }
+    release_if_unneeded();
+}
+
+void root_task::release_if_unneeded() noexcept {
+    if (holders_ == 0) executor::current().tasks().release(*this);
+}
+
+task_map::task_map() noexcept = default;
+
+task_map::~task_map() = default;
+
+void task_map::grow() {
+    const task_id base = blocks_.size() * block_size;
+    OURO_ASSERT(base + block_size < position_mask);
+    root_task* block = blocks_.emplace_back(std::make_unique<root_task[]>(block_size)).get();
+    for (std::size_t i = block_size; i-- > 0;) {
+        block[i].id_ = base + i + 1;
+        block[i].next_free_ = free_;
+        free_ = &block[i];
+    }
+    room_ += block_size;
+}
+
+root_task& task_map::start(const root_start& how) noexcept {
+    OURO_ASSERT(room_ > 0);
+    root_task& task = *free_;
+    free_ = task.next_free_;
+    --room_;
+
+    // A fresh chain in the same place: no leaf, no request to stop, the parent's deadline.
+    const task_id id = ++started_ << position_bits | (task.id_ & position_mask);
+    std::destroy_at(&task);
+    std::construct_at(&task);
+    if (how.parent) task.set_deadline(how.parent->deadline());
+    task.id_ = id;
+    task.frame_ = how.frame;
+    task.read_failure_ = how.read_failure;
+    task.owner_ = how.owner;
+    task.birthplace_ = how.birthplace;
+    task.state_ = root_task::state::alive;
+    executor& here = executor::current();
+    task.born_ = here.now();
+    how.frame->owner = &task;
+    if (stopping_ != cancel_reason::none && !how.owner) task.cancel(stopping_);
+    ++alive_;
+    ++records_;
+    ++here.stats().spawned;
+    here.make_ready(*how.frame);
+    return task;
+}
+
+void task_map::release(root_task& task) noexcept {
+    OURO_ASSERT(task.state_ == root_task::state::finished);
+    task.state_ = root_task::state::free;
+    --records_;
+    promise_base* frame = std::exchange(task.frame_, nullptr);
+    task.next_free_ = free_;
+    free_ = &task;
+    ++room_;
+    frame->handle().destroy();
+}
+
+root_task* task_map::find(task_id id) noexcept {
+    const task_id position = (id & position_mask) - 1;
+    if (position >= blocks_.size() * block_size) return nullptr;
+    root_task& task = blocks_[position / block_size][position % block_size];
+    return task.id_ == id && task.state_ == root_task::state::alive ? &task : nullptr;
+}
+
+void task_map::cancel_all(cancel_reason reason) noexcept {
+    stopping_ = reason;
+    for_each([&](root_task& task) {
+        if (!task.owner_) task.cancel(reason);
+    });
+}
+
+}  // namespace ouro

@@ -1,0 +1,158 @@
+// task_map.hpp: who lives on a worker: a slab of root tasks.
+#pragma once
+
+#include <ouro/runtime/chain.hpp>
+#include <ouro/runtime/counter.hpp>
+#include <ouro/runtime/intrusive_list.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace ouro {
+
+class root_task;
+
+/// Names a root task of one worker; never used twice while the worker lives. Its upper 40 bits
+/// count the tasks of that worker and are what people are shown, see root_task::number.
+using task_id = std::uint64_t;
+
+/// Is told when a root task that it started is over; scopes and combinators derive from it.
+class task_owner {
+public:
+    /// The task has finished; its frame still exists, `failure()` tells how.
+    virtual void task_ended(root_task& task) noexcept = 0;
+
+protected:
+    ~task_owner() = default;
+};
+
+/// A spawned task: the root frame of a chain, with a name, an id and a birthday.
+///
+/// It lives in a slab. The record goes back when the frame has finished and neither a handle nor
+/// an owner needs it; the frame is destroyed then, and never while it could still run.
+class root_task final : public chain, public list_hook<root_task> {
+public:
+    enum class state : std::uint8_t { free, alive, finished };
+
+    root_task() noexcept = default;
+
+    task_id id() const noexcept { return id_; }
+    /// The how-manieth task of its worker it is; how reports call it.
+    std::uint64_t number() const noexcept { return id_ >> 24; }
+    std::string_view name() const noexcept { return name_; }
+    /// The text must outlive the task; a literal, as a rule.
+    void set_name(std::string_view name) noexcept { name_ = name; }
+    time_point born() const noexcept { return born_; }
+    std::source_location birthplace() const noexcept { return birthplace_; }
+    bool finished() const noexcept { return state_ == state::finished; }
+    promise_base& frame() const noexcept { return *frame_; }
+    task_owner* owner() const noexcept { return owner_; }
+
+    /// Why it failed; null after success and while it runs.
+    std::exception_ptr failure() const noexcept;
+
+    /// Marks the record as needed by one handle or join more, or by one less.
+    void hold() noexcept { ++holders_; }
+    void let_go() noexcept;
+
+    /// Says that a join takes the outcome: a failure is then not lost when the handle goes. Once.
+    void take_outcome() noexcept {
+        OURO_ASSERT(!joined_ && "a task is joined once");
+        joined_ = outcome_known_ = true;
+    }
+
+    /// Registers who is to be told of the end; null: nobody any more. Used by join.
+    void set_joiner(task_owner* joiner) noexcept {
+        OURO_ASSERT((!joiner_ || !joiner) && "one join at a time");
+        joiner_ = joiner;
+    }
+
+    void ended() noexcept override;
+
+private:
+    friend class task_map;
+
+    void release_if_unneeded() noexcept;
+
+    task_id id_ = 0;
+    promise_base* frame_ = nullptr;
+    task_owner* owner_ = nullptr;   // the scope, until told
+    task_owner* joiner_ = nullptr;  // a waiting join, until told
+    std::exception_ptr (*read_failure_)(promise_base&) noexcept = nullptr;
+    std::string_view name_;
+    time_point born_;
+    std::source_location birthplace_;
+    root_task* next_free_ = nullptr;
+    unsigned holders_ = 0;
+    state state_ = state::free;
+    bool outcome_known_ = false;  // to an owner or a join
+    bool joined_ = false;
+};
+
+/// Everything needed to start a root task.
+struct root_start {
+    promise_base* frame;
+    std::exception_ptr (*read_failure)(promise_base&) noexcept;
+    task_owner* owner = nullptr;
+    chain* parent = nullptr;
+    std::source_location birthplace;
+};
+
+/// The root tasks of one worker.
+class task_map {
+public:
+    task_map() noexcept;
+    ~task_map();
+    task_map(const task_map&) = delete;
+    task_map& operator=(const task_map&) = delete;
+
+    /// Makes sure that the next `count` starts need no memory. May throw std::bad_alloc.
+    void make_room(std::size_t count) {
+        while (room_ < count) grow();
+    }
+
+    /// Takes a suspended frame and makes it ready to run as a root. There must be room.
+    root_task& start(const root_start& how) noexcept;
+
+    /// Tasks that have not finished. From any thread.
+    std::size_t alive() const noexcept { return alive_; }
+    /// Records in use: the living, and the finished whose handle is still held.
+    std::size_t records() const noexcept { return records_; }
+
+    /// The task of that id, or null when it is over.
+    root_task* find(task_id id) noexcept;
+
+    /// Asks every task to stop, now and as soon as it is started. Tasks that have an owner are
+    /// left to it: scopes pass the request on.
+    void cancel_all(cancel_reason reason) noexcept;
+
+    /// Visits each living task in the order of their records.
+    template <class Visitor>
+    void for_each(Visitor&& visit) {
+        for (auto& block : blocks_)
+            for (std::size_t i = 0; i < block_size; ++i)
+                if (block[i].state_ == root_task::state::alive) visit(block[i]);
+    }
+
+private:
+    friend class root_task;
+
+    static constexpr std::size_t block_size = 64;
+
+    void grow();
+    void release(root_task& task) noexcept;
+
+    std::vector<std::unique_ptr<root_task[]>> blocks_;
+    root_task* free_ = nullptr;
+    std::size_t room_ = 0;  // records that are free
+    cancel_reason stopping_ = cancel_reason::none;
+    counter alive_;
+    std::size_t records_ = 0;
+    task_id started_ = 0;
+};
+
+}  // namespace ouro

@@ -1,0 +1,39 @@
+#include <ouro/runtime/timeout.hpp>
+
+#include <ouro/runtime/time/duration_text.hpp>
+
+namespace ouro {
+
+void inner_chain::enter(promise_base& frame) noexcept {
+    chain& outer = *frame.owner;
+    wait_regardless(frame);
+    below_.emplace(&outer);
+    if (outer.cancelled() && kind_ == kind::timeout) below_->cancel(outer.reason());
+    frame.owner = &*below_;
+}
+
+void inner_chain::leave() noexcept {
+    frame()->owner = waiting_chain();
+    unwait();
+}
+
+void inner_chain::cancel(cancel_reason reason) noexcept {
+    if (kind_ == kind::timeout) below_->cancel(reason);
+}
+
+void inner_chain::describe(leaf_description& into) const {
+    into.text(kind_ == kind::shield
+                  ? "shield"
+                  : "timeout, " + duration_text(below_->deadline() - clock::now()) + " left");
+    into.child(*below_);
+}
+
+time_point current_deadline() noexcept {
+    return executor::current().running()->owner->deadline();
+}
+
+cancel_reason current_cancellation() noexcept {
+    return executor::current().running()->owner->reason();
+}
+
+}  // namespace ouro

@@ -1,0 +1,184 @@
+// timeout.hpp: limiting how long an awaitable may take, and protecting one from cancellation.
+//
+// Both run the awaitable in an inner chain: while it is awaited, the awaiting frame belongs to the
+// inner chain, so what is awaited below inherits it, without a frame or an allocation more. The
+// awaiter itself is the leaf of the outer chain and decides what passes through.
+#pragma once
+
+#include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/time/timers.hpp>
+
+#include <optional>
+
+namespace ouro {
+
+/// The inner chain of a timeout or shield, and the leaf of the outer one.
+class inner_chain : public leaf {
+public:
+    void describe(leaf_description& into) const override;
+
+protected:
+    enum class kind : std::uint8_t { timeout, shield };
+
+    explicit inner_chain(kind what) noexcept : kind_(what) {}
+    ~inner_chain() = default;
+
+    /// Moves `frame` into the inner chain. A timeout hands on a request made before.
+    void enter(promise_base& frame) noexcept;
+    /// Moves it back once what is awaited inside has been taken, so that nested ones unwind in
+    /// order.
+    struct leaving {
+        inner_chain& self;
+        ~leaving() { self.leave(); }
+    };
+
+    struct branch final : chain {
+        using chain::chain;
+    };
+
+    mutable std::optional<branch> below_;
+
+private:
+    void leave() noexcept;
+    void cancel(cancel_reason reason) noexcept override;
+
+    kind kind_;
+};
+
+/// Ends what it awaits when time is up; see timeout.
+template <class Awaitable>
+class [[nodiscard]] timeout_await final : public inner_chain, private timer {
+    using value = await_value<Awaitable>;
+
+public:
+    timeout_await(time_point until, Awaitable&& awaitable)
+        : inner_chain(kind::timeout),
+          until_(until),
+          inner_(awaiter_of(static_cast<Awaitable&&>(awaitable))) {}
+
+    bool await_ready() const noexcept { return false; }
+
+    template <frame_promise P>
+    bool await_suspend(std::coroutine_handle<P> by) {
+        enter(by.promise());
+        if (until_ < below_->deadline()) below_->set_deadline(until_);
+        try {
+            if (inner_.await_ready()) return false;
+            arm_timer();
+            return suspend_on(inner_, by);
+        } catch (...) {
+            const leaving outer{*this};  // await_resume will not be called
+            settle();
+            throw;
+        }
+    }
+
+    value await_resume() {
+        const leaving outer{*this};
+        settle();
+        if (!expired_) return inner_.await_resume();
+        try {
+            if constexpr (std::is_same_v<value, as_result_type<value>>)
+                return timed(inner_.await_resume());  // the error may be in the value
+            else
+                return inner_.await_resume();
+        } catch (const std::system_error& error) {
+            if (error.code() == errc::cancelled) throw_error(errc::timed_out);
+            throw;
+        }
+    }
+
+    as_result_type<value> await_result() {
+        const leaving outer{*this};
+        settle();
+        return timed(take_result(inner_));
+    }
+
+private:
+    void arm_timer() noexcept {
+        executor::current().timers().arm(*this, until_.time_since_epoch().count());
+    }
+
+    void settle() noexcept {
+        if (armed()) executor::current().timers().disarm(*this);
+    }
+
+    as_result_type<value> timed(as_result_type<value> outcome) const {
+        if (expired_ && outcome.error() == errc::cancelled) return errc::timed_out;
+        return outcome;
+    }
+
+    void fire() noexcept override {
+        expired_ = !below_->cancelled();
+        below_->cancel(cancel_reason::timeout);
+    }
+
+    time_point until_;
+    awaiter_type<Awaitable> inner_;
+    bool expired_ = false;
+};
+
+/// Awaits to the end whatever is asked of the chain meanwhile; see shield.
+template <class Awaitable>
+class [[nodiscard]] shield_await final : public inner_chain {
+public:
+    explicit shield_await(Awaitable&& awaitable)
+        : inner_chain(kind::shield), inner_(awaiter_of(static_cast<Awaitable&&>(awaitable))) {}
+
+    bool await_ready() const noexcept { return false; }
+    template <frame_promise P>
+    bool await_suspend(std::coroutine_handle<P> by) {
+        enter(by.promise());
+        try {
+            return !inner_.await_ready() && suspend_on(inner_, by);
+        } catch (...) {
+            const leaving outer{*this};  // await_resume will not be called
+            throw;
+        }
+    }
+    await_value<Awaitable> await_resume() {
+        const leaving outer{*this};
+        return inner_.await_resume();
+    }
+    auto await_result() {
+        const leaving outer{*this};
+        return take_result(inner_);
+    }
+
+private:
+    awaiter_type<Awaitable> inner_;
+};
+
+/// `co_await timeout(2s, client.recv(space))`: cancels what it awaits after `limit`, waits until it
+/// has ended, and throws errc::timed_out if it ended as cancelled. A result that came first is
+/// returned, even late. Costs one timer; allocates nothing.
+///
+/// Await it in the expression that makes it: it refers to its argument.
+template <class Awaitable>
+timeout_await<Awaitable&&> timeout(duration limit, Awaitable&& awaitable) {
+    return {after(clock::exact_now(), limit), static_cast<Awaitable&&>(awaitable)};
+}
+
+/// The same with a point in time. Everything awaited inside inherits the deadline and can ask for
+/// it with current_deadline().
+template <class Awaitable>
+timeout_await<Awaitable&&> with_deadline(time_point until, Awaitable&& awaitable) {
+    return {until, static_cast<Awaitable&&>(awaitable)};
+}
+
+/// `co_await shield(commit())`: a request to cancel does not reach what is awaited inside; it takes
+/// effect at the first await after it. For cleanup that must await, also in a chain that was
+/// cancelled before.
+template <class Awaitable>
+shield_await<Awaitable&&> shield(Awaitable&& awaitable) {
+    return shield_await<Awaitable&&>(static_cast<Awaitable&&>(awaitable));
+}
+
+/// The nearest deadline of the running task; time_point::max() when there is none.
+time_point current_deadline() noexcept;
+
+/// Why the running task was asked to stop; cancel_reason::none when it was not. For loops that
+/// compute without awaiting.
+cancel_reason current_cancellation() noexcept;
+
+}  // namespace ouro

@@ -1,0 +1,304 @@
+// How a run ends:
+//
+//  1. request_stop() has each worker cancel its tasks and go on until they have ended, or until
+//     the grace period is over.
+//  2. `busy_` counts the workers that still have tasks, and the messages under way that may start
+//     one without a task waiting for them (spawn_on). Who sends such a message is counted himself;
+//     who receives it counts himself again (`stay`) before he starts a task, and only then takes the
+//     message off (`arrived`). So once it is zero nothing can ever start again, and it stays zero.
+//     Calls that a task waits for need no count, since the worker of that task is counted.
+//  3. At zero every loop ends. Executors die behind one more gate (`left_`), since a sibling may
+//     still be waking them.
+//  4. An executor in which tasks were left behind is never destroyed: what they wait for may still
+//     refer to it, and they to each other.
+//
+// How a deadlock is found:
+//
+//  A worker that is stuck by itself signs in before it sleeps and signs out before it takes what
+//  was posted, each time changing `sleepers_`. The one whose signing in makes the number complete
+//  looks into all inboxes, and then whether `sleepers_` is what it was. If all were empty and
+//  nobody moved meanwhile, there was a moment when all slept and nothing was under way: only
+//  somebody outside could wake them, and who counts on that says so (executor::expect_post), which
+//  is not being stuck.
+
+#include <ouro/runtime/workers.hpp>
+
+#include <ouro/runtime/blocking_pool.hpp>
+#include <ouro/runtime/dump.hpp>
+#include <ouro/runtime/log.hpp>
+#include <ouro/runtime/metrics.hpp>
+#include <ouro/runtime/signals.hpp>
+#include <ouro/runtime/time/duration_text.hpp>
+
+#include <cstdio>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace ouro {
+namespace {
+
+/// Sets a flag when the grace period is over.
+class alarm final : public timer {
+public:
+    explicit alarm(bool& flag) noexcept : flag_(flag) {}
+
+private:
+    void fire() noexcept override { flag_ = true; }
+
+    bool& flag_;
+};
+
+/// Keeps what must not be destroyed, where a leak checker finds it.
+template <class T>
+void abandon(std::unique_ptr<T> what) {
+    static std::mutex lock;
+    static auto& all = *new std::vector<std::unique_ptr<T>>;
+    const std::lock_guard held(lock);
+    all.push_back(std::move(what));
+}
+
+constexpr std::uint64_t one_sleeper = 1;
+constexpr std::uint64_t one_change = std::uint64_t{1} << 32;
+constexpr std::uint64_t sleepers_mask = one_change - 1;
+
+}  // namespace
+
+/// Stops the run when its main task has ended.
+class workers::main_watch final : public task_owner {
+public:
+    explicit main_watch(workers& run) noexcept : run_(run) {}
+    void task_ended(root_task&) noexcept override {
+        run_.own_slot().main = nullptr;
+        run_.request_stop();
+    }
+
+private:
+    workers& run_;
+};
+
+constinit thread_local workers* workers::of_thread_ = nullptr;
+
+workers::workers(const runtime_options& options)
+    : options_(options),
+      slots_(options.workers),
+      pool_(std::make_unique<blocking_pool>(
+          this, blocking_pool::limits{.threads_max = options.blocking_threads_max,
+                                      .queue_max = options.blocking_queue_max})),
+      busy_(options.workers) {
+    OURO_ASSERT(options.workers > 0);
+}
+
+workers::~workers() = default;
+
+// --- threads --------------------------------------------------------------------------------
+
+void workers::run(task<> main) {
+    workers* const outer = std::exchange(of_thread_, this);
+    start_threads();
+    work(0, &main);
+    for (slot& worker : slots_)
+        if (worker.thread.joinable()) worker.thread.join();
+    const duration patience = left_behind() > 0 ? duration::zero() : options_.grace;
+    if (!pool_->shut_down(patience)) abandon(std::move(pool_));
+    of_thread_ = outer;
+    for (slot& worker : slots_)
+        if (worker.failure) std::rethrow_exception(worker.failure);
+}
+
+void workers::start_threads() {
+    for (unsigned i = 1; i < count(); ++i) {
+        try {
+            slots_[i].thread = std::thread([this, i] { work(i, nullptr); });
+        } catch (...) {
+            slots_[i].failure = std::current_exception();
+            failed_to_start_ = true;
+            arrive(left_, count() - i);
+            arrive(up_, count() - i);
+            return;
+        }
+    }
+}
+
+void workers::arrive(std::atomic<unsigned>& at_gate, unsigned n) noexcept {
+    at_gate.fetch_add(n);
+    at_gate.notify_all();
+}
+
+void workers::await_all(std::atomic<unsigned>& at_gate) noexcept {
+    for (unsigned seen = at_gate.load(); seen < count(); seen = at_gate.load()) at_gate.wait(seen);
+}
+
+void workers::work(unsigned worker, task<>* main) noexcept {
+    slot& self = slots_[worker];
+    of_thread_ = this;
+    std::unique_ptr<executor> loop;
+    try {
+        loop = make_loop(worker);
+    } catch (...) {
+        self.failure = std::current_exception();
+        failed_to_start_ = true;
+    }
+    arrive(up_);
+    await_all(up_);
+    if (!failed_to_start_) serve(*loop, main);
+    arrive(left_);
+    await_all(left_);
+    self.loop = nullptr;
+    if (loop && loop->tasks().alive() > 0) {
+        executor::forget();
+        abandon(std::move(loop));
+    }
+}
+
+std::unique_ptr<executor> workers::make_loop(unsigned worker) {
+    slot& self = slots_[worker];
+    auto loop = std::make_unique<executor>(make_reactor(options_.reactor, self.reason), worker,
+                                           options_.turn);
+    loop->guard_sleep(this);
+    self.meter = loop_meter::make(*loop, options_);
+    self.loop = loop.get();
+    if (log_enabled())
+        log(log_level::info, "worker " + std::to_string(worker) + ": reactor " +
+                                 std::string(loop->io().name()) + " (" + self.reason + ")");
+    return loop;
+}
+
+// --- a worker's life ------------------------------------------------------------------------
+
+void workers::serve(executor& loop, task<>* main) {
+    std::optional<run_signals> signals;
+    if (loop.worker() == 0) signals.emplace(*this, loop);
+    main_watch watch(*this);
+    if (main) {
+        root_task& root = start_root(std::move(*main), &watch, nullptr, {});
+        root.set_name("main");
+        slots_[0].main = &root;
+    }
+    while (!stopping()) {
+        turn(loop);
+        if (own_slot().found_deadlock) report_deadlock();
+    }
+    drain(loop);
+    while (loop.tasks().alive() == 0 && loop.io().in_flight() > 0) loop.turn();
+}
+
+void workers::turn(executor& loop) {
+    if (loop.worker() == 0) run_signals::dispatch();
+    loop.turn();
+}
+
+void workers::drain(executor& loop) {
+    slot& self = own_slot();
+    alarm grace(self.grace_over);
+    bool named = false;
+    self.draining = true;
+    loop.tasks().cancel_all(cancel_reason::shutdown);
+    if (self.main) self.main->cancel(cancel_reason::shutdown);
+    loop.timers().arm(grace, (loop.now() + options_.grace).time_since_epoch().count());
+    while (busy_.load(std::memory_order_acquire) > 0) {
+        if (may_leave(self, loop)) {
+            if (loop.tasks().alive() > 0 && !std::exchange(named, true)) name_left_behind(loop);
+            self.counted = false;
+            one_less_busy();
+        } else {
+            turn(loop);
+        }
+    }
+    if (grace.armed()) loop.timers().disarm(grace);
+}
+
+/// True when this worker is counted in busy_ and has no reason to be any more.
+bool workers::may_leave(const slot& self, executor& loop) const noexcept {
+    return self.counted && (self.grace_over || loop.tasks().alive() == 0);
+}
+
+void workers::name_left_behind(executor& loop) {
+    left_behind_ += loop.tasks().alive();
+    const std::string who = dump_tasks();
+    std::fprintf(stderr, "ouro: these tasks did not end within the grace period of %s:\n%s",
+                 duration_text(options_.grace).c_str(), who.c_str());
+}
+
+void workers::stay() noexcept {
+    slot& self = own_slot();
+    if (self.counted) return;
+    self.counted = true;
+    departed();
+}
+
+void workers::one_less_busy() noexcept {
+    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) wake_all();
+}
+
+void workers::request_stop() noexcept {
+    stopping_ = true;
+    wake_all();
+}
+
+void workers::wake_all() noexcept {
+    for (slot& worker : slots_)
+        if (executor* loop = worker.loop.load()) loop->wake();
+}
+
+std::size_t workers::load(unsigned worker) noexcept {
+    return at(worker).tasks().alive() + on_the_way(worker).load(std::memory_order_relaxed);
+}
+
+// --- deadlock and dumps ---------------------------------------------------------------------
+
+bool workers::may_sleep(bool stuck) noexcept {
+    slot& self = own_slot();
+    if (self.draining) return !may_leave(self, executor::current());
+    if (stopping()) return false;
+    if (!stuck) return true;
+    constexpr std::uint64_t signing_in = one_change + one_sleeper;
+    self.signed_in = true;
+    const std::uint64_t now = sleepers_.fetch_add(signing_in) + signing_in;
+    if ((now & sleepers_mask) != count()) return true;
+    if (!nothing_posted() || sleepers_.load() != now || stopping()) return true;
+    self.found_deadlock = true;
+    return false;
+}
+
+void workers::woke() noexcept {
+    slot& self = own_slot();
+    if (std::exchange(self.signed_in, false)) sleepers_.fetch_add(one_change - one_sleeper);
+}
+
+bool workers::nothing_posted() const noexcept {
+    for (const slot& worker : slots_)
+        if (worker.loop.load()->has_posted()) return false;
+    return true;
+}
+
+void workers::report_deadlock() {
+    if (stopping()) return;
+    deadlocked_ = true;
+    const std::string who = dump_all_tasks(std::chrono::seconds(1));
+    std::fprintf(stderr, "ouro: deadlock: nothing is ready and nothing can ever wake\n%s",
+                 who.c_str());
+    request_stop();
+}
+
+void workers::print_tasks() noexcept {
+    for (slot& worker : slots_)
+        if (!worker.print.posted.exchange(true)) worker.loop.load()->post(worker.print);
+}
+
+void workers::print_call::run() noexcept {
+    posted = false;
+    const std::string who = dump_tasks();
+    std::fwrite(who.data(), 1, who.size(), stderr);
+}
+
+unsigned worker_count() noexcept {
+    const workers* run = workers::current_or_null();
+    return run ? run->count() : 1;
+}
+
+unsigned this_worker() noexcept { return executor::current().worker(); }
+
+void request_stop() noexcept { workers::current().request_stop(); }
+
+}  // namespace ouro

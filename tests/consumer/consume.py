@@ -1,0 +1,55 @@
+"""Builds and runs project/ against ouro: `consume.py subproject|installed SOURCE BUILD`.
+
+Everything happens in a temporary folder; neither the source tree nor the build is written to.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+
+def run(*command, **environment):
+    print("$", *command, flush=True)
+    subprocess.run(command, check=True, env=os.environ | environment)
+
+
+def as_subproject(project, source):
+    """The folder that a wrap would unpack is a link to the source tree."""
+    (project / "subprojects").mkdir()
+    (project / "subprojects/ouro").symlink_to(source)
+    # Compiled quickly: how fast it runs is not the question.
+    run("meson", "setup", "--buildtype=plain", "--force-fallback-for=ouro", project / "build",
+        project)
+
+
+def as_installed(project, build):
+    """Installed into a folder of ours, and found there by pkg-config."""
+    stage = project / "stage"
+    run("meson", "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", stage)
+    # A package manager would put the staged files where the prefix says; we move the prefix.
+    descriptions = list(stage.rglob("*.pc"))
+    for description in descriptions:
+        text = description.read_text()
+        print(text)
+        description.write_text(re.sub("^prefix=", f"prefix={stage}", text, flags=re.M))
+    run("meson", "setup", "--wrap-mode=nofallback", project / "build", project,
+        PKG_CONFIG_PATH=str(descriptions[0].parent))
+
+
+def main(how, source, build):
+    with tempfile.TemporaryDirectory(prefix="ouro-consumer-") as folder:
+        project = pathlib.Path(folder) / "project"
+        shutil.copytree(pathlib.Path(source) / "tests/consumer/project", project)
+        if how == "subproject":
+            as_subproject(project, source)
+        else:
+            as_installed(project, build)
+        run("ninja", "-C", project / "build")
+        run(project / "build/consumer")
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,287 @@
+"""The rules of the house: `house.py RULE SOURCE_ROOT BUILD_ROOT [COMPILER…]`.
+
+A rule is a function that yields one line per violation, beginning with `file:line: `. It reads
+the tree and what meson wrote about it; nothing is listed twice by hand.
+"""
+
+import concurrent.futures
+import json
+import pathlib
+import re
+import resource
+import shlex
+import subprocess
+import sys
+
+CRATES = ["runtime", "net", "http", "db", "kv"]
+CODE_FOLDERS = CRATES + ["tests", "examples", "benches"]
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+class House:
+    def __init__(self, source, build, compiler):
+        self.source = pathlib.Path(source)
+        self.build = pathlib.Path(build)
+        self.compiler = compiler
+
+    def files(self, *suffixes, folders=CODE_FOLDERS):
+        """Our files below `folders`, relative to the source root."""
+        for folder in folders:
+            for path in sorted((self.source / folder).rglob("*")):
+                if path.is_file() and path.name.endswith(suffixes):
+                    yield path.relative_to(self.source).as_posix()
+
+    def lines(self, name):
+        return (self.source / name).read_text(encoding="utf-8").split("\n")
+
+    def includes(self, name):
+        """(line number, '<' or '"', path) of every include."""
+        for number, line in enumerate(self.lines(name), 1):
+            if match := INCLUDE.match(line):
+                yield number, match[1], match[2]
+
+    def public_headers(self):
+        """What meson installs is what is public."""
+        installed = json.loads((self.build / "meson-info/intro-installed.json").read_text())
+        root = self.source.resolve()
+        names = {pathlib.Path(path) for path in installed if path.endswith(".hpp")}
+        return {n.relative_to(root).as_posix() for n in names if n.is_relative_to(root)}
+
+    def compile_flags(self):
+        """How the library's own sources find their headers, taken from the build itself."""
+        for entry in json.loads((self.build / "compile_commands.json").read_text()):
+            source = (pathlib.Path(entry["directory"]) / entry["file"]).resolve()
+            if source.is_relative_to(self.source.resolve() / "runtime"):
+                words = shlex.split(entry["command"])
+                # -isystem may stand apart from its folder; everything else wanted is one word.
+                words = " ".join(words).replace("-isystem ", "-isystem").split(" ")
+                return [w for w in words if re.match(r"-(I|isystem|D|std=|W)", w)]
+        sys.exit("no source of runtime/ in compile_commands.json")
+
+
+# --- who may include whom ---------------------------------------------------------------------
+
+# A wire file turns bytes into values and back; it knows no socket, clock or coroutine.
+WIRE = re.compile(r"/wire/|^http/h1/(parser|chunked)\b|^kv/redis/resp\b|^kv/memcached/wire_"
+                  r"|^db/postgres/codec")
+# A wire file may know these of the crates below.
+WIRE_BELOW = re.compile(r"^(runtime/(result|error|check)|net/buffer)\.hpp$")
+# The protocol crates may know these of the runtime.
+PROTOCOL_BELOW = re.compile(r"^runtime/([^/]+|time/.*|sync/.*)$")
+
+
+def crate_of(name):
+    return name.split("/")[0]
+
+
+def why_not(name, target, public):
+    """Why `name` may not include our header `target`; None when it may."""
+    here, there = crate_of(name), crate_of(target)
+    if here == "tests":
+        return None
+    if target.endswith(".hpp") and there not in CRATES and here in CRATES:
+        return f"{here} includes from {there}, which is no crate"
+    if here in ("examples", "benches"):
+        if there in CRATES and target not in public:
+            return f"{here} include public headers only"
+        return None
+    if WIRE.search(name):
+        if there == here:
+            return None if WIRE.search(target) else "a wire file includes wire files only"
+        known = WIRE_BELOW.match(target)
+        return None if known else "a wire file knows no socket, clock or coroutine"
+    if there == here:
+        return None
+    if CRATES.index(there) > CRATES.index(here):
+        return f"{there} lies above {here}"
+    if there not in ("runtime", "net"):
+        return f"{here} and {there} do not know each other"
+    if target not in public:
+        return f"{target} is private to {there}"
+    if here != "net" and there == "runtime" and not PROTOCOL_BELOW.match(target):
+        return f"{here} knows runtime, runtime/time and runtime/sync"
+    return None
+
+
+def layering(house):
+    public = house.public_headers()
+    for name in house.files(".hpp", ".cpp"):
+        for number, quote, target in house.includes(name):
+            where = f"{name}:{number}: "
+            if target.startswith("ouro/"):
+                target = target.removeprefix("ouro/")
+                if why := why_not(name, target, public):
+                    yield where + why
+                elif name in public and target not in public:
+                    yield where + f"a public header includes {target}, which is not installed"
+            elif quote == '"' and crate_of(name) in CRATES:
+                yield where + "our headers are included as <ouro/…>"
+
+
+# --- what a header may cost -------------------------------------------------------------------
+
+COSTLY = re.compile(r"^(iostream|regex|functional|openssl/.*|fmt/.*)$")
+
+
+def includes(house):
+    for name in house.files(".hpp", folders=CRATES):
+        for number, _, target in house.includes(name):
+            formatting = name.endswith("format.hpp") and target.startswith("fmt/")
+            if COSTLY.match(target) and not formatting:
+                yield f"{name}:{number}: <{target}> in a header costs every user its compile time"
+        if "#pragma once" not in house.lines(name):
+            yield f"{name}:1: no #pragma once"
+
+
+def cost(command):
+    """CPU seconds of one run of `command`, and what it printed if it failed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run = subprocess.run(command, text=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, run.stderr if run.returncode else ""
+
+
+def budget(house):
+    """Including <ouro/net/stream.hpp> costs at most one second at -O0.
+
+    CPU time and the best of five: what else the machine does is not the header's fault.
+    """
+    header, limit = "net/stream.hpp", 1.0
+    source = house.build / "house_budget.cpp"
+    source.write_text(f"#include <ouro/{header}>\nint main() {{}}\n")
+    command = [*uncached(house.compiler), *house.compile_flags(), "-O0", "-c", str(source),
+               "-o", "/dev/null"]
+    best = None
+    for _ in range(5):
+        seconds, errors = cost(in_build(house, command))
+        if errors:
+            yield f"{header}:1: does not compile:\n{errors}"
+            return
+        best = seconds if best is None else min(best, seconds)
+    print(f"<ouro/{header}> costs {best:.2f} s of {limit:.2f} s")
+    if best > limit:
+        yield f"{header}:1: costs {best:.2f} s to include; the limit is {limit:.2f} s"
+
+
+def in_build(house, command):
+    """The build's -I flags are relative to its folder."""
+    return ["env", "-C", str(house.build), *command]
+
+
+def uncached(compiler):
+    """A compiler cache in front would answer for the compiler."""
+    return [word for word in compiler if pathlib.Path(word).name not in ("ccache", "sccache")]
+
+
+def headers(house):
+    """Every public header compiles alone."""
+    flags = house.compile_flags()
+
+    def alone(name):
+        command = [*uncached(house.compiler), *flags, "-Werror", "-fsyntax-only", "-x", "c++", "-"]
+        run = subprocess.run(in_build(house, command), input=f"#include <ouro/{name}>\n", text=True,
+                             capture_output=True)
+        return name, run.returncode, run.stderr
+
+    public = sorted(house.public_headers())
+    if not public:
+        yield "meson.build:1: no public header is installed"
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for name, code, errors in pool.map(alone, public):
+            if code != 0:
+                yield f"{name}:1: does not compile alone:\n{errors}"
+
+
+# --- what is listed where ---------------------------------------------------------------------
+
+
+def listed(house):
+    """Every source is named in the meson.build beside it or above it."""
+    for name in house.files(".cpp", ".hpp"):
+        path = pathlib.PurePosixPath(name)
+        if path.is_relative_to("tests/consumer"):
+            continue  # a project of its own
+        if path.suffix == ".hpp" and path.parts[0] not in CRATES:
+            continue
+        if not any(names(house, folder, path) for folder in path.parents):
+            yield f"{name}:1: in no meson.build"
+
+
+def names(house, folder, path):
+    """Whether `folder`'s meson.build says 'path', or 'path' without .cpp where programs live."""
+    build = house.source / folder / "meson.build"
+    if not build.exists():
+        return False
+    text = build.read_text(encoding="utf-8")
+    relative = path.relative_to(folder)
+    wanted = [relative.as_posix()]
+    if path.parts[0] not in CRATES:
+        wanted.append(relative.with_suffix("").as_posix())
+    return any(f"'{name}'" in text for name in wanted)
+
+
+# --- how a file looks -------------------------------------------------------------------------
+
+LINES_MAX = 600
+COLUMNS_MAX = 100
+UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
+CPP = (".cpp", ".hpp", ".c", ".h")
+TEXT = CPP + (".py", ".sh", "meson.build")
+TOP = ["meson.build", "meson_options.txt", "dev", ".ci/run"]
+
+
+def shape(house):
+    top = [name for name in TOP if (house.source / name).exists()]
+    for name in [*house.files(*TEXT), *top]:
+        text = house.lines(name)
+        if text[-1] != "":
+            yield f"{name}:{len(text)}: no newline at the end"
+        if name.endswith(CPP) and len(text) - 1 > LINES_MAX:
+            yield f"{name}:{LINES_MAX}: {len(text) - 1} lines; is it still one noun?"
+        for number, line in enumerate(text, 1):
+            where = f"{name}:{number}: "
+            if len(line) > COLUMNS_MAX:
+                yield where + f"{len(line)} columns; the limit is {COLUMNS_MAX}"
+            if line != line.rstrip():
+                yield where + "blanks at the end"
+            if "\t" in line:
+                yield where + "a tab"
+            if UNFINISHED.search(line):
+                yield where + "unfinished by its own words"
+
+
+# --- the front page ---------------------------------------------------------------------------
+
+SNIPPET = re.compile(r"<!--\s*(\S+\.[ch]pp)\s*-->\s*\n```cpp\n(.*?)\n```", re.S)
+
+
+def readme(house):
+    """A ```cpp block after `<!-- examples/NAME.cpp -->` is a verbatim part of that file."""
+    for name in ["README.md", *house.files("README.md")]:
+        path = house.source / name
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        marked = SNIPPET.findall(text)
+        if name == "README.md" and not marked:
+            yield f"{name}:1: no program marked with <!-- examples/NAME.cpp -->"
+        for example, snippet in marked:
+            file = house.source / example
+            if not file.exists():
+                yield f"{name}:1: quotes {example}, which does not exist"
+            elif snippet not in file.read_text(encoding="utf-8"):
+                yield f"{name}:1: quotes a program that is not in {example}"
+
+
+RULES = [layering, includes, listed, shape, readme, headers, budget]
+
+
+def main(rule, source, build, *compiler):
+    check = {r.__name__: r for r in RULES}[rule]
+    violations = list(check(House(source, build, list(compiler))))
+    for violation in violations:
+        print(violation)
+    return 1 if violations else 0
+
+
+sys.exit(main(*sys.argv[1:]))
