@@ -263,7 +263,8 @@ def print_table(options, summaries):
     )
     print(
         f"{'server':{width}}  {'median':>7}  {'min … max':>13}  {'user':>6}  {'system':>6}  "
-        f"{'ratio':>6}  {'min … max':>13}  {'busy':>5}  {'others':>6}  {'requests/s':>10}  {'p50 µs':>7}  {'p99 µs':>7}"
+        f"{'ratio':>6}  {'min … max':>13}  {'busy':>5}  {'others':>6}  "
+        f"{'requests/s':>10}  {'p50 µs':>7}  {'p99 µs':>7}"
     )
     for each in summaries:
         spread = f"{each['cpu_us_min']:.3f} … {each['cpu_us_max']:.3f}"
@@ -271,9 +272,11 @@ def print_table(options, summaries):
         print(
             f"{each['name']:{width}}  {each['cpu_us']:7.3f}  {spread:>13}  {each['user_us']:6.2f}  "
             f"{each['system_us']:6.2f}  {each['ratio']:6.3f}  {ratio_spread:>13}  "
-            f"{each['busy']:5.0%}  {each['others']:6.1%}  {each['requests_per_second']:10.0f}  {each['p50_us']:7.1f}  "
-            f"{each['p99_us']:7.1f}"
+            f"{each['busy']:5.0%}  {each['others']:6.1%}  "
+            f"{each['requests_per_second']:10.0f}  {each['p50_us']:7.1f}  {each['p99_us']:7.1f}"
         )
+    if max(each["others"] for each in summaries) > OTHERS_MAX:
+        print("Others were at work on the two cores: repeat this when the machine is calm.")
 
 
 def find_load():

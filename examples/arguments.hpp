@@ -51,7 +51,8 @@ public:
         std::int64_t value = 0;
         const std::string& given = found->second;
         const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), value);
-        if (error != std::errc() || end != given.data() + given.size() || value < low || value > high)
+        if (error != std::errc() || end != given.data() + given.size() || value < low ||
+            value > high)
             wrong_usage("--" + name + " must be a whole number from " + std::to_string(low) +
                         " to " + std::to_string(high) + ", not '" + given + "'");
         return value;

@@ -1,7 +1,6 @@
 // chat: everybody hears what anybody says. Try it with `nc 127.0.0.1 7777`.
 
 #include "arguments.hpp"
-
 #include <ouro/net/listener.hpp>
 #include <ouro/net/reader.hpp>
 #include <ouro/net/writer.hpp>

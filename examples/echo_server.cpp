@@ -3,7 +3,6 @@
 //   echo_server --listen 127.0.0.1:7000 --reactor uring --workers 2
 
 #include "arguments.hpp"
-
 #include <ouro/net/listener.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/remote.hpp>
@@ -44,6 +43,10 @@ task<> echo_lent(net::stream client) {
 
 task<> serve(settings how) {
     net::listener listener(how.listen, {.reuse_port = worker_count() > 1});
+    if (this_worker() == 0) {
+        std::printf("listening on %s\n", listener.local().to_string().c_str());
+        std::fflush(stdout);
+    }
     for (;;) {
         net::stream client = co_await listener.accept();
         if (how.lend_buffers)
@@ -54,8 +57,6 @@ task<> serve(settings how) {
 }
 
 task<> serve_everywhere(settings how) {
-    std::printf("listening on %s\n", how.listen.to_string().c_str());
-    std::fflush(stdout);
     co_await on_each_worker([how] { return serve(how); });
 }
 
@@ -65,7 +66,9 @@ int main(int argc, char** argv) {
     const examples::arguments given(argc, argv, {"listen", "reactor", "workers", "buffers"});
     const std::string where = given.text("listen", "127.0.0.1:7000");
     const auto address = net::endpoint::parse(where);
-    if (!address) examples::wrong_usage("--listen needs an address such as 127.0.0.1:7000, not '" + where + "'");
+    if (!address)
+        examples::wrong_usage("--listen needs an address such as 127.0.0.1:7000, not '" + where +
+                              "'");
     const std::string reactor = given.choice("reactor", "auto", {"auto", "uring", "epoll"});
     const bool lend = given.choice("buffers", "own", {"own", "lent"}) == "lent";
 

@@ -1,13 +1,13 @@
 #include "load_report.hpp"
-
 #include <ouro/runtime/time/duration_text.hpp>
 
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <stdexcept>
-#include <unistd.h>
 #include <vector>
 
 namespace examples {
@@ -44,8 +44,8 @@ void print_sketch(const ouro::histogram& latency) {
 
 void draw_progress(ouro::duration since, ouro::duration whole, std::uint64_t delivered) {
     if (!::isatty(STDERR_FILENO)) return;
-    const double share = std::clamp(static_cast<double>(since.count()) /
-                                        static_cast<double>(whole.count()), 0.0, 1.0);
+    const double share = std::clamp(
+        static_cast<double>(since.count()) / static_cast<double>(whole.count()), 0.0, 1.0);
     const auto width = static_cast<std::size_t>(share * bar_width);
     std::fprintf(stderr, "\r[%s%s] %3.0f %%  %llu delivered ", std::string(width, '#').c_str(),
                  std::string(bar_width - width, ' ').c_str(), share * 100,

@@ -1,5 +1,4 @@
 #include "pubsub_channel.hpp"
-
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/run.hpp>
 
@@ -91,16 +90,15 @@ std::shared_ptr<channel> hub::open(std::shared_ptr<topic> shared) {
     const std::string name = shared->name;
     if (auto found = channels_[name].lock()) return found;
     // What a channel has counted is not forgotten with it.
-    auto made = std::shared_ptr<channel>(
-        new channel(std::move(shared), policy_), [sum = closed_](channel* gone) {
-            sum->in += gone->figures().in;
-            sum->out += gone->figures().out;
-            sum->dropped += gone->figures().dropped;
-            delete gone;
-        });
-    std::erase_if(channels_, [&](const auto& entry) {
-        return entry.second.expired() && entry.first != name;
-    });
+    auto made = std::shared_ptr<channel>(new channel(std::move(shared), policy_),
+                                         [sum = closed_](channel* gone) {
+                                             sum->in += gone->figures().in;
+                                             sum->out += gone->figures().out;
+                                             sum->dropped += gone->figures().dropped;
+                                             delete gone;
+                                         });
+    std::erase_if(channels_,
+                  [&](const auto& entry) { return entry.second.expired() && entry.first != name; });
     channels_[name] = made;
     return made;
 }

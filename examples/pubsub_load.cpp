@@ -6,7 +6,6 @@
 
 #include "arguments.hpp"
 #include "load_report.hpp"
-
 #include <ouro/net/connect.hpp>
 #include <ouro/net/stream.hpp>
 #include <ouro/runtime/run.hpp>
@@ -160,7 +159,8 @@ private:
         std::string batch;
         while (into.sent < total) {
             const duration since = clock::exact_now() - start_;
-            const auto due = static_cast<std::uint64_t>(since.count()) * plan_.rate / 1'000'000'000 + 1;
+            const auto due =
+                static_cast<std::uint64_t>(since.count()) * plan_.rate / 1'000'000'000 + 1;
             const std::uint64_t count = std::min(due, total) - into.sent;
             if (count > 0) {
                 fill(batch, into, std::min<std::uint64_t>(count, 1024));
@@ -208,7 +208,8 @@ private:
             const std::uint64_t number = get_hex(at, number_digits);
             std::uint64_t& expected = from.received[index];
             if (number > expected) report_.lost += number - expected;
-            if (number < expected) ++(number + 1 == expected ? report_.duplicated : report_.out_of_order);
+            if (number < expected)
+                ++(number + 1 == expected ? report_.duplicated : report_.out_of_order);
             expected = std::max(expected, number + 1);
             ++report_.delivered;
             report_.latency.record(now - get_hex(at + number_digits + 1, time_digits));
@@ -263,7 +264,9 @@ plan read_plan(const examples::arguments& given) {
     plan what;
     const std::string where = given.text("connect", "127.0.0.1:8080");
     const auto server = net::endpoint::parse(where);
-    if (!server) examples::wrong_usage("--connect needs an address such as 127.0.0.1:8080, not '" + where + "'");
+    if (!server)
+        examples::wrong_usage("--connect needs an address such as 127.0.0.1:8080, not '" + where +
+                              "'");
     what.server = *server;
     what.publishers = static_cast<unsigned>(given.number("publishers", 5, 1, 10'000));
     what.subscribers = static_cast<unsigned>(given.number("subscribers", 25, 1, 10'000));

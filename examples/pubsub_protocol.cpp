@@ -16,7 +16,8 @@ bool printable(std::string_view channel) {
 greeting with_channel(verb what, std::string_view channel) {
     if (channel.empty()) return {.why = "the channel has no name"};
     if (channel.size() > channel_bytes_max) return {.why = "the channel's name is longer than 255"};
-    if (!printable(channel)) return {.why = "the channel's name has a space or a control character"};
+    if (!printable(channel))
+        return {.why = "the channel's name has a space or a control character"};
     return {.what = what, .channel = channel};
 }
 
@@ -44,10 +45,14 @@ messages read_messages(std::string_view text) {
         const void* newline = std::memchr(begin, '\n', left);
         if (!newline) break;
         const std::string_view line(begin, static_cast<const char*>(newline) - begin + 1);
-        if (!line.ends_with(line_end)) found.why = "a line ends with CRLF";
-        else if (line.size() > line_bytes_max) found.why = "a line is longer than 64 KiB";
-        else if (std::memchr(begin, '\0', line.size())) found.why = "a NUL byte";
-        else if (line == "BYE\r\n") found.bye = true;
+        if (!line.ends_with(line_end))
+            found.why = "a line ends with CRLF";
+        else if (line.size() > line_bytes_max)
+            found.why = "a line is longer than 64 KiB";
+        else if (std::memchr(begin, '\0', line.size()))
+            found.why = "a NUL byte";
+        else if (line == "BYE\r\n")
+            found.bye = true;
         if (found.bye || !found.why.empty()) break;
         found.bytes += line.size();
         ++found.count;

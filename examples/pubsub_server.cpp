@@ -8,7 +8,6 @@
 #include "arguments.hpp"
 #include "pubsub_channel.hpp"
 #include "pubsub_protocol.hpp"
-
 #include <ouro/net/block_reader.hpp>
 #include <ouro/net/listener.hpp>
 #include <ouro/net/writer.hpp>
@@ -22,6 +21,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -34,6 +34,7 @@ namespace {
 
 constexpr duration greeting_time_max = 30s;
 constexpr duration goodbye_time_max = 2s;
+constexpr std::size_t goodbye_bytes_max = 1 << 20;
 
 struct settings {
     net::endpoint listen;
@@ -50,6 +51,10 @@ public:
     /// Accepts connections until it is cancelled.
     task<> run() {
         net::listener listener(how_.listen, {.reuse_port = worker_count() > 1});
+        if (hub_.worker() == 0) {
+            fmt::print("listening on {} ({})\n", listener.local().to_string(), reactor_choice());
+            std::fflush(stdout);
+        }
         auto body = [&](scope& tasks) -> task<> {
             tasks.spawn(hub_.deliver());
             if (how_.report > duration::zero()) tasks.spawn(report_regularly());
@@ -92,8 +97,22 @@ private:
             ++refused_[why];
             say(out, "ERROR " + why + "\r\n");
         }
-        // A peer that does not take its last words is not waited for.
-        co_await as_result(timeout(goodbye_time_max, out.close()));
+        // A peer that does not take its last words is not waited for long.
+        const auto parted = co_await as_result(timeout(goodbye_time_max, part(client, out)));
+        if (!parted) co_return;
+    }
+
+    /// Sends the last words and reads on until the peer has closed, too: to close while something
+    /// from it is unread would be a reset, which takes our last words away from it.
+    static task<> part(net::stream& client, net::writer& out) {
+        co_await out.close();
+        if (!client.shutdown(net::half::send)) co_return;
+        std::array<std::byte, 4096> ignored;
+        for (std::size_t sum = 0; sum < goodbye_bytes_max;) {
+            const std::size_t got = co_await client.recv(ignored);
+            if (got == 0) co_return;
+            sum += got;
+        }
     }
 
     /// What a writer refuses it has no more use for: its connection is about to end.
@@ -164,12 +183,13 @@ private:
         }
         for (const auto& [why, times] : refused_)
             channels += fmt::format("  refused {} x \"{}\"", times, why);
-        fmt::print("worker {}: out {} submissions {} completions {} system_calls {} "
-                   "mean_batch {:.1f}{}\n",
-                   hub_.worker(), out_sum, io.submissions, io.completions, io.system_calls,
-                   io.completions > 0 ? static_cast<double>(out_sum) /
-                                            static_cast<double>(io.completions) : 0.0,
-                   channels);
+        fmt::print(
+            "worker {}: out {} submissions {} completions {} system_calls {} "
+            "mean_batch {:.1f}{}\n",
+            hub_.worker(), out_sum, io.submissions, io.completions, io.system_calls,
+            io.completions > 0 ? static_cast<double>(out_sum) / static_cast<double>(io.completions)
+                               : 0.0,
+            channels);
         std::fflush(stdout);
     }
 
@@ -185,16 +205,14 @@ task<> serve_on_this_worker(std::shared_ptr<pubsub::exchange> all, settings how)
 
 task<> serve_everywhere(settings how) {
     const auto all = std::make_shared<pubsub::exchange>(worker_count());
-    fmt::print("listening on {} ({})\n", how.listen.to_string(), reactor_choice());
-    std::fflush(stdout);
     co_await on_each_worker([all, how] { return serve_on_this_worker(all, how); });
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    const examples::arguments given(
-        argc, argv, {"listen", "reactor", "workers", "slow-subscriber", "report"});
+    const examples::arguments given(argc, argv,
+                                    {"listen", "reactor", "workers", "slow-subscriber", "report"});
     const std::string where = given.text("listen", "127.0.0.1:8080");
     const auto address = net::endpoint::parse(where);
     if (!address)

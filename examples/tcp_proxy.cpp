@@ -3,7 +3,6 @@
 //   tcp_proxy --listen 127.0.0.1:9000 --to localhost:7000
 
 #include "arguments.hpp"
-
 #include <ouro/net/connect.hpp>
 #include <ouro/net/listener.hpp>
 #include <ouro/net/relay.hpp>
@@ -51,10 +50,13 @@ int main(int argc, char** argv) {
     const examples::arguments given(argc, argv, {"listen", "to"});
     const std::string listen = given.text("listen", "127.0.0.1:9000");
     const auto where = net::endpoint::parse(listen);
-    if (!where) examples::wrong_usage("--listen needs an address such as 127.0.0.1:9000, not '" + listen + "'");
+    if (!where)
+        examples::wrong_usage("--listen needs an address such as 127.0.0.1:9000, not '" + listen +
+                              "'");
     const std::string to = given.text("to", "127.0.0.1:7000");
     const auto colon = to.rfind(':');
     const int port = colon == std::string::npos ? 0 : std::atoi(to.c_str() + colon + 1);
-    if (port < 1 || port > 65'535) examples::wrong_usage("--to needs a host and a port such as localhost:7000");
+    if (port < 1 || port > 65'535)
+        examples::wrong_usage("--to needs a host and a port such as localhost:7000");
     return run(serve(*where, {to.substr(0, colon), static_cast<std::uint16_t>(port)}));
 }

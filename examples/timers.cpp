@@ -36,7 +36,8 @@ task<> everything() {
     const auto start = clock::now();
     co_await all_of(tick(5), limit());
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - start);
-    std::printf("both done after about %lld ms\n", static_cast<long long>(took.count() / 100 * 100));
+    std::printf("both done after about %lld ms\n",
+                static_cast<long long>(took.count() / 100 * 100));
 }
 
 }  // namespace

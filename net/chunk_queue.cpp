@@ -27,7 +27,9 @@ void chunk_queue::consume(std::size_t bytes) noexcept {
         head_ = (head_ + 1) & (capacity_ - 1);
         --count_;
     }
-    if (count_ == 0 && capacity_ > kept_capacity_max) release_ring();
+    if (count_ > 0) return;
+    head_ = 0;  // again, so that a queue in slow traffic touches always the same memory
+    if (capacity_ > kept_capacity_max) release_ring();
 }
 
 std::size_t chunk_queue::gather(std::span<iovec> into) const noexcept {

@@ -28,6 +28,12 @@ public:
     /// How many pieces there are.
     std::size_t size() const noexcept { return count_; }
 
+    /// The first piece; there must be one.
+    const chunk& front() const noexcept {
+        OURO_ASSERT(!empty());
+        return ring_[head_];
+    }
+
     /// Puts the bytes of `piece` behind the others, sharing them. Throws std::bad_alloc.
     void push(const chunk& piece) {
         bytes_ += piece.size();

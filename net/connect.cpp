@@ -9,6 +9,7 @@
 #include <ouro/runtime/timeout.hpp>
 
 #include <netinet/in.h>
+#include <sys/time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -17,8 +18,14 @@
 namespace ouro::net {
 namespace {
 
+// How long a ring may wait for room in the backlog of a Unix socket. It does so on a thread of the
+// kernel's, and now and then a request to cancel misses that thread, so the wait must end by
+// itself.
+constexpr timeval full_backlog_wait{0, 50'000};
+
+// How long to pause before trying again.
 constexpr duration full_backlog_pause_min = std::chrono::milliseconds(1);
-constexpr duration full_backlog_pause_max = std::chrono::milliseconds(100);
+constexpr duration full_backlog_pause_max = std::chrono::milliseconds(50);
 
 reactor& io() noexcept { return executor::current().io(); }
 
@@ -48,17 +55,31 @@ bool is_connected_to_itself(int fd, const endpoint& peer) noexcept {
     return local && *local == peer.unmapped();
 }
 
+void limit_sending(int fd, timeval to) noexcept {
+    static_cast<void>(io().set_option(fd, SOL_SOCKET, SO_SNDTIMEO, &to, sizeof to));
+}
+
+bool is_full_backlog(std::error_code error) noexcept {
+    return error == std::errc::device_or_resource_busy ||
+           error == std::errc::resource_unavailable_try_again;
+}
+
+task<result<stream>> try_once(endpoint where, const connect_options& options) {
+    result<descriptor> fd = prepare_socket(where, options);
+    if (!fd) co_return fd.error();
+    if (where.is_unix()) limit_sending(fd->number(), full_backlog_wait);
+    auto done = co_await as_result(connect_op(*fd, where.address(), where.length()));
+    if (!done) co_return done.error();
+    if (is_connected_to_itself(fd->number(), where)) co_return error_of(-ECONNREFUSED);
+    if (where.is_unix()) limit_sending(fd->number(), {});
+    co_return stream(*std::move(fd));
+}
+
 task<result<stream>> try_connect(endpoint where, const connect_options& options) {
     for (duration pause = full_backlog_pause_min;;
          pause = std::min(pause * 2, full_backlog_pause_max)) {
-        result<descriptor> fd = prepare_socket(where, options);
-        if (!fd) co_return fd.error();
-        auto done = co_await as_result(connect_op(*fd, where.address(), where.length()));
-        if (done && is_connected_to_itself(fd->number(), where)) co_return error_of(-ECONNREFUSED);
-        if (done) co_return stream(*std::move(fd));
-        // Only a ring waits by itself for room in the backlog of a Unix socket.
-        if (done.error() != std::errc::device_or_resource_busy || !where.is_unix())
-            co_return done.error();
+        result<stream> made = co_await try_once(where, options);
+        if (made || !where.is_unix() || !is_full_backlog(made.error())) co_return made;
         auto waited = co_await as_result(sleep_for(pause));
         if (!waited) co_return waited.error();
     }

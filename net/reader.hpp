@@ -14,7 +14,7 @@
 namespace ouro::net {
 
 struct reader_options {
-    std::size_t first_bytes = 4096;     ///< the buffer's first size; it grows under load
+    std::size_t first_bytes = 1024;     ///< the buffer's first size; it grows under load
     std::size_t bytes_max = 64 * 1024;  ///< what it may grow to: the longest piece plus its end
 };
 

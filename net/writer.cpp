@@ -58,7 +58,7 @@ public:
     }
 
     bool accepts(std::size_t n) const noexcept {
-        return !error_ && !closing_ && n <= options_.pending_bytes_max - queue_.bytes();
+        return open_ && n <= options_.pending_bytes_max - queue_.bytes();
     }
     void push(const chunk& piece);
     void push_copy(std::span<const std::byte> bytes);
@@ -66,12 +66,13 @@ public:
     void commit(std::size_t n);
 
     std::size_t pending() const noexcept { return queue_.bytes(); }
-    std::uint64_t written() const noexcept { return written_; }
+    /// The position in the stream behind what was written.
+    std::uint64_t written() const noexcept { return sent_ + pending(); }
     const writer_options& options() const noexcept { return options_; }
     std::error_code error() const noexcept { return error_; }
     int fd() const noexcept override { return on_ ? on_->number() : number_; }
 
-    void close() noexcept { closing_ = true; }
+    void close() noexcept { open_ = false; }
     /// True when nothing is left to wait for.
     bool reached(const writer::wait_op& wait) const noexcept;
     void add(writer::wait_op& wait) noexcept { waits_.push_back(wait); }
@@ -100,18 +101,21 @@ private:
         on_ = nullptr;
     }
 
+    // In the order of use: with many writers, what counts is how much of each has to be touched.
     descriptor* on_;   // null when the descriptor died before this orphan
     int number_ = -1;  // its number, if so
-    bool closing_ = false;
+    bool open_ = true;
     bool orphaned_ = false;
-    chunk_queue queue_;
-    std::uint64_t written_ = 0;
-    std::error_code error_;
+    std::uint16_t pieces_ = 0;  // how many the send in flight names
+    std::uint64_t sent_ = 0;
     open_block tail_;  // where copies go
-    std::size_t tail_bytes_ = first_tail_bytes;
-    writer_options options_;
     intrusive_list<writer::wait_op, writer::wait_op> waits_;
+    chunk_queue queue_;
+    writer_options options_;
+    std::size_t tail_bytes_ = first_tail_bytes;
+    std::error_code error_;
 
+    // For more than one piece.
     msghdr message_{};
     iovec* vectors_ = inside_;
     iovec inside_[vectors_inside];
@@ -121,7 +125,6 @@ private:
 
 void writer_core::push(const chunk& piece) {
     queue_.push(piece);
-    written_ += piece.size();
     schedule();
 }
 
@@ -148,7 +151,8 @@ std::span<std::byte> writer_core::room(std::size_t n) {
         open_tail(n);
         if (n > tail_.free().size()) tail_ = open_block(n);
     }
-    return tail_.free();
+    const std::span<std::byte> free = tail_.free();
+    return free.first(std::min(free.size(), options_.pending_bytes_max - pending()));
 }
 
 void writer_core::commit(std::size_t n) {
@@ -173,42 +177,47 @@ void writer_core::flush() noexcept {
 
 void writer_core::gather() {
     const std::size_t count = std::min(queue_.size(), vectors_max);
+    pieces_ = static_cast<std::uint16_t>(count);
+    if (count == 1) return;
     if (count > vectors_inside)
         vectors_ = static_cast<iovec*>(frame_pool::allocate(std::bit_ceil(count) * sizeof(iovec)));
+    queue_.gather({vectors_, count});
     message_.msg_iov = vectors_;
-    message_.msg_iovlen = queue_.gather({vectors_, count});
+    message_.msg_iovlen = count;
 }
 
 void writer_core::release_vectors() noexcept {
-    if (vectors_ == inside_) return;
-    frame_pool::release(vectors_, std::bit_ceil(message_.msg_iovlen) * sizeof(iovec));
+    if (pieces_ > vectors_inside)
+        frame_pool::release(vectors_, std::bit_ceil(std::size_t{pieces_}) * sizeof(iovec));
     vectors_ = inside_;
 }
 
 void writer_core::prepare(io_uring_sqe& entry) noexcept {
-    if (message_.msg_iovlen == 1)
-        io_uring_prep_send(&entry, fd(), vectors_->iov_base, vectors_->iov_len, MSG_NOSIGNAL);
+    const chunk& front = queue_.front();
+    if (pieces_ == 1)
+        io_uring_prep_send(&entry, fd(), front.data(), front.size(), MSG_NOSIGNAL);
     else
         io_uring_prep_sendmsg(&entry, fd(), &message_, MSG_NOSIGNAL);
 }
 
 int writer_core::attempt() noexcept {
     constexpr int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
-    if (message_.msg_iovlen == 1)
-        return errno_result(::send(fd(), vectors_->iov_base, vectors_->iov_len, flags));
+    const chunk& front = queue_.front();
+    if (pieces_ == 1) return errno_result(::send(fd(), front.data(), front.size(), flags));
     return errno_result(::sendmsg(fd(), &message_, flags));
 }
 
 void writer_core::completed(std::int32_t result, std::uint32_t) noexcept {
-    release_vectors();
+    if (pieces_ > 1) release_vectors();
     if (orphaned_) {
         end_as_orphan();
         return;
     }
     on_->end_write();
     if (result > 0) {
+        sent_ += static_cast<std::size_t>(result);
         queue_.consume(static_cast<std::size_t>(result));
-        if (queue_.empty()) tail_ = {};
+        if (queue_.empty() && tail_.capacity() > 0) tail_ = {};
     } else if (result == 0 || result == -ECANCELED) {
         fail(errc::closed);  // whoever closes the stream asked for it
     } else if (result != -EINTR) {
@@ -219,6 +228,7 @@ void writer_core::completed(std::int32_t result, std::uint32_t) noexcept {
 }
 
 void writer_core::fail(std::error_code error) noexcept {
+    open_ = false;
     error_ = error;
     queue_.clear();
     tail_ = {};
@@ -228,7 +238,7 @@ void writer_core::fail(std::error_code error) noexcept {
 
 bool writer_core::reached(const writer::wait_op& wait) const noexcept {
     switch (wait.goal_) {
-        case writer::wait_op::goal::flushed: return written_ - pending() >= wait.mark_;
+        case writer::wait_op::goal::flushed: return sent_ >= wait.mark_;
         case writer::wait_op::goal::low: return pending() <= options_.low_bytes;
         case writer::wait_op::goal::closed: return pending() == 0;
     }

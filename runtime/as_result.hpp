@@ -48,25 +48,29 @@ struct result_of_value<result<T>> {
 template <class T>
 using as_result_type = typename result_of_value<T>::type;
 
+/// Calls `f()`; a std::system_error becomes its code, other exceptions pass.
+template <class F>
+auto result_of(F f) -> as_result_type<decltype(f())> {
+    try {
+        if constexpr (std::is_void_v<decltype(f())>) {
+            f();
+            return {};
+        } else {
+            return f();
+        }
+    } catch (const std::system_error& error) {
+        return error.code();
+    }
+}
+
 /// Takes the outcome of a finished awaiter as a value. Our own operations answer without an
-/// exception; from anything else a std::system_error is caught, other exceptions pass.
+/// exception.
 template <class Awaiter>
 auto take_result(Awaiter& awaiter) -> as_result_type<decltype(awaiter.await_resume())> {
-    using value = decltype(awaiter.await_resume());
-    if constexpr (requires { awaiter.await_result(); }) {
+    if constexpr (requires { awaiter.await_result(); })
         return awaiter.await_result();
-    } else {
-        try {
-            if constexpr (std::is_void_v<value>) {
-                awaiter.await_resume();
-                return {};
-            } else {
-                return awaiter.await_resume();
-            }
-        } catch (const std::system_error& error) {
-            return error.code();
-        }
-    }
+    else
+        return result_of([&]() -> decltype(auto) { return awaiter.await_resume(); });
 }
 
 /// Awaits like `Awaitable`, but yields a result<T>; see as_result.

@@ -4,7 +4,7 @@
 #include <ouro/runtime/blocking_pool.hpp>
 #include <ouro/runtime/task.hpp>
 
-#include <functional>
+#include <concepts>
 #include <optional>
 #include <stop_token>
 #include <tuple>
@@ -68,9 +68,9 @@ private:
         return std::apply(
             [this](Args&... args) -> value {
                 if constexpr (stoppable)
-                    return std::invoke(std::move(f_), stop_->get_token(), std::move(args)...);
+                    return std::move(f_)(stop_->get_token(), std::move(args)...);
                 else
-                    return std::invoke(std::move(f_), std::move(args)...);
+                    return std::move(f_)(std::move(args)...);
             },
             args_);
     }
@@ -111,8 +111,8 @@ private:
 /// `f` there is no executor: it must not await, but may use shared_channel and the like.
 template <class F, class... Args>
 auto blocking(F&& f, Args&&... args) {
-    return blocking_await<std::decay_t<F>, std::decay_t<Args>...>(
-        std::in_place, std::forward<F>(f), std::forward<Args>(args)...);
+    return blocking_await<std::decay_t<F>, std::decay_t<Args>...>(std::in_place, std::forward<F>(f),
+                                                                  std::forward<Args>(args)...);
 }
 
 }  // namespace ouro

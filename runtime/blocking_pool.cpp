@@ -15,29 +15,30 @@ void blocking_job::run() noexcept {
 }
 
 bool submit_blocking(blocking_job& job) noexcept {
+    if (workers* run = workers::current_or_null()) return run->pool().submit(job);
     job.home_ = &executor::current();
     job.home_->expect_post(+1);
-    workers* run = workers::current_or_null();
-    if (!run) {
-        job.work();
-        job.home_->post(job);
-        return true;
-    }
-    if (run->pool().submit(job)) return true;
-    job.home_->expect_post(-1);
-    return false;
+    job.work();
+    job.home_->post(job);
+    return true;
 }
 
 bool withdraw_blocking(blocking_job& job) noexcept {
     workers* run = workers::current_or_null();
-    if (!run || !run->pool().withdraw(job)) return false;
-    job.home_->expect_post(-1);
-    return true;
+    return run && run->pool().withdraw(job);
 }
 
 blocking_pool::~blocking_pool() { OURO_ASSERT(threads_.empty() && retired_.empty()); }
 
 bool blocking_pool::submit(blocking_job& job) noexcept {
+    job.home_ = &executor::current();
+    job.home_->expect_post(+1);
+    if (enqueue(job)) return true;
+    job.home_->expect_post(-1);
+    return false;
+}
+
+bool blocking_pool::enqueue(blocking_job& job) noexcept {
     std::unique_lock held(lock_);
     if (closing_ || queued_ >= limits_.queue_max) return false;
     // A thread counts as idle until it has taken its job, so compare with the jobs, not with zero.
@@ -52,10 +53,14 @@ bool blocking_pool::submit(blocking_job& job) noexcept {
 }
 
 bool blocking_pool::withdraw(blocking_job& job) noexcept {
-    const std::lock_guard held(lock_);
-    if (!static_cast<list_hook<blocking_job>&>(job).linked()) return false;
-    job.unlink();
-    --queued_;
+    {
+        const std::lock_guard held(lock_);
+        auto& hook = static_cast<list_hook<blocking_job>&>(job);
+        if (!hook.linked()) return false;
+        hook.unlink();
+        --queued_;
+    }
+    job.home_->expect_post(-1);
     return true;
 }
 
@@ -116,8 +121,9 @@ bool blocking_pool::shut_down(duration limit) noexcept {
     std::unique_lock held(lock_);
     closing_ = true;
     work_to_do_.notify_all();
-    const bool ended =
-        thread_ended_.wait_for(held, limit, [this] { return threads_.empty(); });
+    // The clock of the wait must not overflow.
+    const duration patience = std::min<duration>(limit, std::chrono::hours(24 * 365));
+    const bool ended = thread_ended_.wait_for(held, patience, [this] { return threads_.empty(); });
     for (std::thread& stuck : threads_) stuck.detach();
     threads_.clear();
     join_retired(held);

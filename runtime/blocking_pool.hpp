@@ -31,7 +31,6 @@ protected:
 private:
     friend class blocking_pool;
     friend bool submit_blocking(blocking_job&) noexcept;
-    friend bool withdraw_blocking(blocking_job&) noexcept;
 
     void run() noexcept final;
 
@@ -64,9 +63,9 @@ public:
     blocking_pool(const blocking_pool&) = delete;
     blocking_pool& operator=(const blocking_pool&) = delete;
 
-    /// See submit_blocking. From any thread.
-    bool submit(blocking_job& job) noexcept;
-    bool withdraw(blocking_job& job) noexcept;
+    /// See submit_blocking and withdraw_blocking. From a worker, the same one for one job.
+    [[nodiscard]] bool submit(blocking_job& job) noexcept;
+    [[nodiscard]] bool withdraw(blocking_job& job) noexcept;
 
     /// Ends and joins the threads. False when one was still at work after `limit`: it has been
     /// detached, and the pool must be leaked, since the thread will look at it again.
@@ -77,6 +76,7 @@ public:
     std::size_t queued() noexcept;
 
 private:
+    bool enqueue(blocking_job& job) noexcept;
     void serve() noexcept;
     bool start_thread() noexcept;
     void retire() noexcept;

@@ -1,6 +1,7 @@
 #include <ouro/runtime/chain.hpp>
 
 #include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/task.hpp>
 
 namespace ouro {
 
@@ -27,6 +28,14 @@ void chain::cancel(cancel_reason reason) noexcept {
 }
 
 void chain::ended() noexcept { OURO_ASSERT(!"a chain without an owner ended"); }
+
+bool give_way_if_cancelled(promise_base& frame) noexcept {
+    if (!frame.owner->cancelled()) return false;
+    executor& here = executor::current();
+    if (here.spend()) return false;
+    here.make_ready(frame);
+    return true;
+}
 
 bool leaf::wait(promise_base& frame) noexcept {
     if (frame.owner->cancelled()) return false;

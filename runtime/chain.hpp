@@ -6,8 +6,8 @@
 //
 //   chain ── leaf (recv fd 7)           1. `leaf_` is set exactly while the chain is suspended on
 //              │ frame_                     that leaf; it is null while a frame runs or is ready.
-//            frame read_line            2. Cancelling is a request. The leaf ends when it ends, with
-//              │ parent                     its real result if that came first.
+//            frame read_line            2. Cancelling is a request. The leaf ends when it ends,
+//              │ parent                     with its real result if that came first.
 //            frame serve                3. The request is sticky: a chain that was asked answers
 //              │ parent                     `cancelled` to every later await at once.
 //            null: the chain's root     4. Combinators are leaves that own chains and pass the

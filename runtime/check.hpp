@@ -6,10 +6,9 @@
 #ifdef OURO_NO_ASSERT
 #define OURO_ASSERT(...) static_cast<void>(sizeof(static_cast<bool>(__VA_ARGS__)))
 #else
-#define OURO_ASSERT(...)                     \
-    (static_cast<bool>(__VA_ARGS__)          \
-         ? static_cast<void>(0)              \
-         : ::ouro::assertion_failed(#__VA_ARGS__, __FILE__, __LINE__))
+#define OURO_ASSERT(...)                                   \
+    (static_cast<bool>(__VA_ARGS__) ? static_cast<void>(0) \
+                                    : ::ouro::assertion_failed(#__VA_ARGS__, __FILE__, __LINE__))
 #endif
 
 namespace ouro {

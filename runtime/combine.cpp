@@ -3,16 +3,24 @@
 namespace ouro {
 
 void branch_group::member_ended(root_task& member) noexcept {
-    const bool first = winner_ == nullptr;
-    if (first) winner_ = &member;
-    if (goal_ == until::first_ended) {
-        if (!first) return;
-        failure_ = member.failure();
-        cancel_members(cancel_reason::sibling);
-    } else if (!failure_) {
+    if (goal_ == until::first_ended)
+        race_ended(member);
+    else if (!failure_) {
         failure_ = member.failure();
         if (failure_) cancel_members(cancel_reason::sibling);
     }
+}
+
+void branch_group::race_ended(root_task& member) noexcept {
+    if (winner_ && !winner_gave_up_) return;
+    auto failure = member.failure();
+    const bool gave_up = failure && member.cancelled() && is_cancellation(failure);
+    if (winner_ && gave_up) return;
+    // The first; or, after all were asked to stop, the first that had something to say.
+    winner_ = &member;
+    winner_gave_up_ = gave_up;
+    failure_ = std::move(failure);
+    cancel_members(cancel_reason::sibling);
 }
 
 void branch_group::rethrow_failure() const {

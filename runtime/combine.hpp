@@ -69,11 +69,13 @@ protected:
 
 private:
     void member_ended(root_task& member) noexcept override;
+    void race_ended(root_task& member) noexcept;
 
     until goal_;
-    bool interrupted_ = false;      // cancelled before anything was started
-    root_task* winner_ = nullptr;   // the first to end
-    std::exception_ptr failure_;    // of the first that failed (all) or of the winner (first)
+    bool interrupted_ = false;     // cancelled before anything was started
+    bool winner_gave_up_ = false;  // it ended because it was asked to
+    root_task* winner_ = nullptr;  // the first to end
+    std::exception_ptr failure_;   // of the first that failed (all) or of the winner (first)
 };
 
 template <class... Ts>
@@ -112,7 +114,8 @@ private:
 /// ended well before they noticed that they had lost, so that nothing they took is lost.
 template <class... Ts>
 class any_of_result {
-    static constexpr bool same = (std::is_same_v<Ts, std::tuple_element_t<0, std::tuple<Ts...>>> && ...);
+    static constexpr bool same =
+        (std::is_same_v<Ts, std::tuple_element_t<0, std::tuple<Ts...>>> && ...);
 
 public:
     /// The position of the winner among the arguments.
@@ -204,8 +207,8 @@ private:
 /// order (std::monostate for void). The first failure cancels the others and, when they have ended,
 /// is rethrown. Cancelling the awaiting chain cancels all of them.
 ///
-/// Branches run on this worker, concurrently, not in parallel. Await it in the expression that makes
-/// it: it refers to those of its arguments that are no tasks.
+/// Branches run on this worker, concurrently, not in parallel. Await it in the expression that
+/// makes it: it refers to those of its arguments that are no tasks.
 template <class... Awaitables>
 auto all_of(Awaitables&&... awaitables) {
     return all_of_await<await_value<Awaitables>...>(
@@ -214,7 +217,8 @@ auto all_of(Awaitables&&... awaitables) {
 
 /// `auto first = co_await any_of(x(), y());` yields the outcome of whichever ends first, after the
 /// others were cancelled and have ended, too. A winner that failed is rethrown; what a loser throws
-/// is dropped. Every branch runs at least up to its first wait.
+/// is dropped. Every branch runs at least up to its first wait. When the awaiting chain is
+/// cancelled and a branch ends with a result all the same, that branch has won.
 template <class... Awaitables>
     requires(sizeof...(Awaitables) > 0)
 auto any_of(Awaitables&&... awaitables) {

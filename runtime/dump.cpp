@@ -125,8 +125,8 @@ private:
         if (!frame || frame == above) return depth;
         depth = print_frames(frame->parent, above, depth);
         if (frame->where.line() == 0 || is_internal(frame->where.file_name())) return depth;
-        line(depth, short_function_name(frame->where.function_name()) + "  " +
-                        place_text(frame->where));
+        line(depth,
+             short_function_name(frame->where.function_name()) + "  " + place_text(frame->where));
         return depth + 1;
     }
 
@@ -212,8 +212,7 @@ std::vector<std::string_view> name_parts(std::string_view rest) {
     std::vector<std::string_view> parts;
     std::string_view part;
     auto extend = [&](std::size_t n) {
-        part = part.empty() ? rest.substr(0, n)
-                            : std::string_view(part.data(), part.size() + n);
+        part = part.empty() ? rest.substr(0, n) : std::string_view(part.data(), part.size() + n);
         rest.remove_prefix(n);
     };
     while (!rest.empty()) {
@@ -222,7 +221,8 @@ std::vector<std::string_view> name_parts(std::string_view rest) {
             rest = behind_bracket(rest);
         } else if (part == "operator" && rest.starts_with("()")) {
             extend(2);
-        } else if (rest.starts_with("{anonymous}::") || rest.starts_with("(anonymous namespace)::")) {
+        } else if (rest.starts_with("{anonymous}::") ||
+                   rest.starts_with("(anonymous namespace)::")) {
             rest = behind_bracket(rest).substr(2);
         } else if (rest.front() == '<') {
             rest = behind_bracket(rest);
@@ -250,7 +250,7 @@ std::vector<std::string_view> name_parts(std::string_view rest) {
 
 std::string short_function_name(std::string_view signature) {
     std::vector<std::string_view> parts = name_parts(signature);
-    if (parts.back() == "operator()" && parts.size() > 1) parts.pop_back();
+    if (parts.size() > 1 && parts[parts.size() - 2] == "lambda") parts.pop_back();
     const bool is_lambda = parts.back() == "lambda";
     while (parts.size() > 1 && parts.back() == "lambda") parts.pop_back();
     if (is_lambda) return "lambda in " + std::string(parts.back());
@@ -269,7 +269,11 @@ std::string_view short_file_name(std::string_view path) noexcept {
         const std::string_view inside = path.substr(folder + 5);
         if (inside.starts_with(crate)) return inside;
     }
-    while (path.starts_with("../") || path.starts_with("./")) path.remove_prefix(path.find('/') + 1);
+    std::string_view root = own_folder();
+    root.remove_suffix(std::string_view("runtime/").size());
+    if (path.starts_with(root)) path.remove_prefix(root.size());
+    while (path.starts_with("../") || path.starts_with("./"))
+        path.remove_prefix(path.find('/') + 1);
     return path;
 }
 
@@ -286,7 +290,9 @@ std::string dump_all_tasks(duration patience) {
     std::string all;
     for (unsigned worker = 0; worker < run->count(); ++worker) {
         const std::string one = asked[worker] ? asked[worker]->answer(until) : dump_tasks();
-        all += !one.empty() ? one : "worker " + std::to_string(worker) + " does not answer: a task of it holds the loop\n";
+        all += !one.empty() ? one
+                            : "worker " + std::to_string(worker) +
+                                  " does not answer: a task of it holds the loop\n";
     }
     return all;
 }

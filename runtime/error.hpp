@@ -8,18 +8,18 @@ namespace ouro {
 /// Errors of the runtime. They compare equal to the std::errc of the same meaning where there is
 /// one, so `code == std::errc::timed_out` holds for `errc::timed_out`.
 enum class errc {
-    cancelled = 1,     ///< the awaiting chain was asked to stop (std::errc::operation_canceled)
-    timed_out,         ///< a timeout or deadline passed (std::errc::timed_out)
-    closed,            ///< the other side of a channel or queue is gone (std::errc::broken_pipe)
-    end_of_stream,     ///< the stream ended before what was asked for
-    limit_exceeded,    ///< a line, message or queue is longer than its limit
-    lagged,            ///< a broadcast receiver was overtaken
-    deadlock,          ///< nothing is ready and nothing can ever wake
-    no_buffers,        ///< the quota of leased receive buffers is used up
-    unsupported,       ///< the chosen reactor cannot do this
-    bad_address,       ///< an address that cannot be parsed
-    host_not_found,    ///< a name that does not resolve
-    overloaded,        ///< a bounded queue refused more work
+    cancelled = 1,   ///< the awaiting chain was asked to stop (std::errc::operation_canceled)
+    timed_out,       ///< a timeout or deadline passed (std::errc::timed_out)
+    closed,          ///< the other side of a channel or queue is gone (std::errc::broken_pipe)
+    end_of_stream,   ///< the stream ended before what was asked for
+    limit_exceeded,  ///< a line, message or queue is longer than its limit
+    lagged,          ///< a broadcast receiver was overtaken
+    deadlock,        ///< nothing is ready and nothing can ever wake
+    no_buffers,      ///< the quota of leased receive buffers is used up
+    unsupported,     ///< the chosen reactor cannot do this
+    bad_address,     ///< an address that cannot be parsed
+    host_not_found,  ///< a name that does not resolve
+    overloaded,      ///< a bounded queue refused more work
 };
 
 /// The category of `errc`; its name is "ouro".

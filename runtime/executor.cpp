@@ -8,7 +8,9 @@
 namespace ouro {
 namespace {
 
-constexpr int resumptions_per_clock_check = 128;
+// The clock is read after that many resumptions of a turn, and then ever less often.
+constexpr int resumptions_until_first_look = 16;
+constexpr int resumptions_per_look_max = 128;
 
 }  // namespace
 
@@ -28,6 +30,7 @@ executor::~executor() {
 }
 
 void executor::turn() noexcept {
+    OURO_ASSERT(running_ == nullptr && "a turn inside a turn");
     ++stats_.turns;
     if (observer_) observer_->turn_started(now());
     take_posted();
@@ -41,14 +44,9 @@ void executor::run_ready() noexcept {
     stats_.ready_depth = ready_.size();
     stats_.ready_depth_max = std::max<std::uint64_t>(stats_.ready_depth_max, ready_.size());
     budget_ = limits_.resumptions;
-    int next_clock_check = budget_ - resumptions_per_clock_check;
-    while (!ready_.empty() && budget_ > 0) {
+    next_look_ = std::max(0, budget_ - resumptions_until_first_look);
+    while (!ready_.empty() && may_go_on())
         run_frame(observer_ ? ready_.pop_at(observer_->choose(ready_.size())) : ready_.pop());
-        if (budget_ <= next_clock_check) {
-            if (io_->now() - now_ > limits_.time.count()) break;
-            next_clock_check = budget_ - resumptions_per_clock_check;
-        }
-    }
     stats_.resumptions += static_cast<std::uint64_t>(limits_.resumptions - budget_);
 }
 
@@ -64,11 +62,20 @@ void executor::run_frame(promise_base& first) noexcept {
         running_ = nullptr;
         if (ended_) std::exchange(ended_, nullptr)->ended();
         frame = next_;
-        if (frame && budget_ <= 0) {
+        if (frame && !may_go_on()) {
             ready_.push(*frame);
             frame = nullptr;
         }
     }
+}
+
+bool executor::look_at_clock() noexcept {
+    if (budget_ <= 0 || io_->now() - now_ > limits_.time.count()) return false;
+    // As many steps as have been made may be made before the next look: so long ones are noticed
+    // soon, and short ones are not burdened.
+    const int made = limits_.resumptions - budget_;
+    next_look_ = std::max(0, budget_ - std::min(made, resumptions_per_look_max));
+    return true;
 }
 
 void executor::run_turn_end() noexcept {
@@ -139,8 +146,8 @@ time_point clock::now() noexcept {
 
 time_point clock::exact_now() noexcept {
     if (executor* here = executor::current_or_null()) return time_point(duration(here->io().now()));
-    return time_point(std::chrono::duration_cast<duration>(
-        std::chrono::steady_clock::now().time_since_epoch()));
+    return time_point(
+        std::chrono::duration_cast<duration>(std::chrono::steady_clock::now().time_since_epoch()));
 }
 
 }  // namespace ouro

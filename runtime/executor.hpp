@@ -88,7 +88,10 @@ public:
     /// Runs `frame` after everything that is ready now.
     void make_ready(promise_base& frame) noexcept { ready_.push(frame); }
     /// Runs `frame` as soon as the running one has suspended.
-    void run_next(promise_base& frame) noexcept { next_ = &frame; }
+    void run_next(promise_base& frame) noexcept {
+        OURO_ASSERT(next_ == nullptr && "one frame runs next");
+        next_ = &frame;
+    }
     /// Calls `over.ended()` as soon as the running frame has suspended at its end.
     void end_chain(chain& over) noexcept { ended_ = &over; }
 
@@ -144,6 +147,9 @@ public:
 private:
     void take_posted() noexcept;
     void run_ready() noexcept;
+    /// True while this turn may resume somebody more.
+    bool may_go_on() noexcept { return budget_ > next_look_ || look_at_clock(); }
+    bool look_at_clock() noexcept;
     void run_frame(promise_base& frame) noexcept;
     void run_turn_end() noexcept;
     void poll() noexcept;
@@ -156,7 +162,8 @@ private:
     promise_base* running_ = nullptr;
     chain* ended_ = nullptr;
     loop_observer* observer_ = nullptr;
-    int budget_ = 0;
+    int budget_ = 0;     // resumptions left in this turn
+    int next_look_ = 0;  // the budget at which the clock is read
     int inline_left_ = 0;
     int expected_posts_ = 0;
     unsigned worker_;

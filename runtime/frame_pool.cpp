@@ -50,25 +50,25 @@ struct cleaner {
 
 thread_local cleaner at_thread_end;
 
-constexpr std::size_t class_of(std::size_t size) {
-    return (size + class_bytes - 1) / class_bytes;
-}
+constexpr std::size_t class_of(std::size_t size) { return (size + class_bytes - 1) / class_bytes; }
 
 }  // namespace
 
 void* frame_pool::allocate(std::size_t size) {
     const std::size_t size_class = class_of(size);
-    ++pool.stats.live;
     if (pooling && size_class <= class_count) {
         if (free_block* block = pool.free[size_class]) {
             pool.free[size_class] = block->next;
             pool.stats.cached_bytes -= size_class * class_bytes;
+            ++pool.stats.live;
             return block;
         }
     }
+    void* const memory = ::operator new(size_class * class_bytes);
     ++pool.stats.from_system;
+    ++pool.stats.live;
     at_thread_end.touch();
-    return ::operator new(size_class * class_bytes);
+    return memory;
 }
 
 void frame_pool::release(void* frame, std::size_t size) noexcept {

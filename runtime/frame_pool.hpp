@@ -8,9 +8,9 @@ namespace ouro {
 
 /// Figures of the calling thread's pool.
 struct frame_pool_stats {
-    std::uint64_t live = 0;         ///< frames handed out less frames returned (modulo 2^64)
-    std::uint64_t from_system = 0;  ///< times the system allocator had to be asked
-    std::uint64_t cached_bytes = 0; ///< bytes waiting in the free lists
+    std::uint64_t live = 0;          ///< frames handed out less frames returned (modulo 2^64)
+    std::uint64_t from_system = 0;   ///< times the system allocator had to be asked
+    std::uint64_t cached_bytes = 0;  ///< bytes waiting in the free lists
 };
 
 /// Memory for coroutine frames: classes of 64 bytes up to 4 KiB, the rest goes to the system.

@@ -101,7 +101,10 @@ public:
 
     std::optional<T> take() {
         if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
-        return std::exchange(value_, std::nullopt);
+        if (!value_) return std::nullopt;
+        std::optional<T> taken(std::move(*value_));
+        value_.reset();
+        return taken;
     }
 
 private:

@@ -121,8 +121,8 @@ std::string to_string(const worker_metrics& figures) {
     using std::to_string;
     char batch[32];
     std::snprintf(batch, sizeof batch, "%.2f", figures.mean_batch());
-    std::string text = "worker " + to_string(figures.worker) + " (" + figures.reactor + "): " +
-                       to_string(figures.tasks) + " tasks, " + to_string(figures.spawned) +
+    std::string text = "worker " + to_string(figures.worker) + " (" + figures.reactor +
+                       "): " + to_string(figures.tasks) + " tasks, " + to_string(figures.spawned) +
                        " spawned, " + to_string(figures.failed) + " failed, " +
                        to_string(figures.polls) + " polls in " + to_string(figures.turns) +
                        " turns, ready depth " + to_string(figures.ready_depth) + " (max " +

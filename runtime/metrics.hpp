@@ -51,8 +51,8 @@ struct loop_times {
 /// The figures of one worker at one moment; since its start where nothing else is said.
 struct worker_metrics {
     unsigned worker = 0;
-    std::string reactor;            ///< "uring"
-    std::uint64_t tasks = 0;        ///< alive now
+    std::string reactor;      ///< "uring"
+    std::uint64_t tasks = 0;  ///< alive now
     std::uint64_t spawned = 0;
     std::uint64_t failed = 0;       ///< detached tasks that ended with an exception
     std::uint64_t turns = 0;        ///< of the loop

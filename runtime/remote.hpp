@@ -21,8 +21,8 @@
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/workers.hpp>
 
-#include <functional>
-#include <memory>
+#include <atomic>
+#include <concepts>
 #include <source_location>
 #include <tuple>
 #include <type_traits>
@@ -124,9 +124,12 @@ private:
 template <class F, class... Args>
 class remote_spawn final : public remote_task::record {
 public:
+    /// Makes the task; to be called on its worker.
+    using maker = task<task_value<F, Args...>> (*)(F&&, Args&&...);
+
     template <class G, class... Given>
-    explicit remote_spawn(target_worker where, G&& f, Given&&... args)
-        : record(where), f_(std::forward<G>(f)), args_(std::forward<Given>(args)...) {}
+    explicit remote_spawn(target_worker where, maker make, G&& f, Given&&... args)
+        : record(where), make_(make), f_(std::forward<G>(f)), args_(std::forward<Given>(args)...) {}
 
 private:
     root_task& start() override {
@@ -135,11 +138,10 @@ private:
     }
 
     root_task& start_with(Args&... args) {
-        using value = task_value<F, Args...>;
-        return start_root(call_and_await<value, F, Args...>(std::move(f_), std::move(args)...),
-                          nullptr, nullptr, place());
+        return start_root(make_(std::move(f_), std::move(args)...), nullptr, nullptr, place());
     }
 
+    maker make_;
     F f_;
     std::tuple<Args...> args_;
 };
@@ -149,10 +151,15 @@ private:
 /// place and counted on its worker, as any detached one is; one that is started while the run stops
 /// begins cancelled. From any thread of the run, also inside blocking().
 template <class F, class... Args>
-    requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
-remote_task spawn_on(target_worker where, F&& f, Args&&... args) {
+    requires task_function<std::decay_t<F>, std::decay_t<Args>...>
+auto spawn_on(target_worker where, F&& f, Args&&... args) -> remote_task {
     using call = remote_spawn<std::decay_t<F>, std::decay_t<Args>...>;
-    auto* made = new call(where, std::forward<F>(f), std::forward<Args>(args)...);
+    auto make = [](std::decay_t<F>&& callee, std::decay_t<Args>&&... given) {
+        using value = task_value<std::decay_t<F>, std::decay_t<Args>...>;
+        return call_and_await<value, std::decay_t<F>, std::decay_t<Args>...>(std::move(callee),
+                                                                             std::move(given)...);
+    };
+    auto* made = new call(where, make, std::forward<F>(f), std::forward<Args>(args)...);
     remote_task handle(*made);
     made->send();
     return handle;
@@ -164,8 +171,8 @@ unsigned least_loaded_worker() noexcept;
 
 /// Starts `f(args…)` on the least loaded worker; see spawn_on.
 template <class F, class... Args>
-    requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
-remote_task spawn_anywhere(F&& f, Args&&... args) {
+    requires task_function<std::decay_t<F>, std::decay_t<Args>...>
+auto spawn_anywhere(F&& f, Args&&... args) {
     const target_worker where(least_loaded_worker(), std::source_location());
     return spawn_on(where, std::forward<F>(f), std::forward<Args>(args)...);
 }
@@ -268,8 +275,8 @@ private:
     root_task* call(task_owner& owner, std::source_location place) noexcept override {
         try {
             if constexpr (is_task<returned>::value) {
-                auto body = keep_remote_outcome(std::apply(std::move(f_), std::move(args_)),
-                                                outcome_);
+                auto body =
+                    keep_remote_outcome(std::apply(std::move(f_), std::move(args_)), outcome_);
                 return &start_root(std::move(body), &owner, nullptr, place);
             } else if constexpr (std::is_void_v<returned>) {
                 std::apply(std::move(f_), std::move(args_));
@@ -292,9 +299,8 @@ private:
 /// task there when it returns one, and yields the value, or rethrows the exception, here. Callable
 /// and arguments live in the awaiting frame; only the task itself is allocated, over there.
 ///
-/// When the awaiting chain is cancelled the request is passed on, and the await lasts until the task
-/// has ended; a value that came first is returned. The task inherits the deadline. Not from
-/// blocking(), which cannot await; use spawn_on there.
+/// When the awaiting chain is cancelled the request is passed on, and the await lasts until the
+/// task has ended; a value that came first is returned. The task inherits the deadline.
 template <class F, class... Args>
     requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
 auto call_on(target_worker where, F&& f, Args&&... args) {

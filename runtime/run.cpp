@@ -21,7 +21,7 @@ int run_for_exit_code(task<int> main, const runtime_options& options) {
     if (run.left_behind() > 0 || run.deadlocked()) return 1;
     const auto failure = outcome.failure();
     if (!failure) return outcome.take();
-    if (is_cancellation(failure)) return 0;  // a signal or request_stop asked for it
+    if (run.main_was_asked() && is_cancellation(failure)) return 0;
     try {
         std::rethrow_exception(failure);
     } catch (const std::exception& error) {

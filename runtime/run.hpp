@@ -21,7 +21,7 @@ struct runtime_options {
     bool dump_on_sigusr1 = false;
     /// How long tasks may take to end once asked at shutdown; then they are named and left behind.
     duration grace = std::chrono::seconds(10);
-    unsigned blocking_threads_max = 16;  ///< threads for blocking(), shared by all workers
+    unsigned blocking_threads_max = 16;       ///< threads for blocking(), shared by all workers
     std::size_t blocking_queue_max = 16'384;  ///< calls that may wait for one of them
     /// Fills the histograms of metrics(); costs a few nanoseconds per resumption.
     bool measure_loop = false;
@@ -40,7 +40,8 @@ int run(task<> main, const runtime_options& options = {});
 int run(task<int> main, const runtime_options& options = {});
 
 /// Runs a task to its end on the calling thread and returns its value or throws its exception; a
-/// deadlock throws errc::deadlock after the report. For tests and tools; signals are left alone.
+/// deadlock throws errc::deadlock after the report, and a task that was left behind after the grace
+/// period errc::cancelled. For tests and tools; signals are left alone. Not inside a worker.
 template <class T>
 T block_on(task<T> body, runtime_options options = {});
 
@@ -77,6 +78,7 @@ T block_on(task<T> body, runtime_options options) {
     options.stop_on_signals = false;
     task_outcome<T> outcome;
     run_to_end(keep_outcome(std::move(body), outcome), options);
+    if (outcome.empty()) throw_error(errc::cancelled);
     return outcome.take();
 }
 

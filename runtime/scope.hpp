@@ -36,9 +36,9 @@ public:
         return join_handle<T>(child);
     }
 
-    /// Starts `f(args…)` as a child. Each argument is copied or moved into the child's frame, unless
-    /// the parameter is a reference that only a variable fits (`T&`): that variable must live longer
-    /// than the scope, as everything declared outside it does.
+    /// Starts `f(args…)` as a child. Each argument is copied or moved into the child's frame,
+    /// unless the parameter is a reference that only a variable fits (`T&`): that variable must
+    /// live longer than the scope, as everything declared outside it does.
     template <class F, class... Args>
         requires task_function<std::decay_t<F>, Args...>
     auto spawn(F&& f, Args&&... args) {
@@ -62,9 +62,9 @@ private:
     static auto keep(std::index_sequence<I...>, F&& f, Args&&... args) {
         using callable = std::decay_t<F>;
         using value = task_value<callable, Args...>;
-        return call_and_await<value, callable,
-                              std::conditional_t<takes_a_copy<I, callable, Args...>,
-                                                 std::decay_t<Args>, Args>...>(
+        return call_and_await<
+            value, callable,
+            std::conditional_t<takes_a_copy<I, callable, Args...>, std::decay_t<Args>, Args>...>(
             std::forward<F>(f), std::forward<Args>(args)...);
     }
 

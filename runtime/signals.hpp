@@ -11,7 +11,7 @@ namespace ouro {
 
 class workers;
 
-/// Receives signals: `signal_set hups{SIGHUP};` then `int number = co_await hups.next();` in a loop.
+/// Receives signals: `signal_set hups{SIGHUP};`, then `int number = co_await hups.next();`.
 ///
 /// From its construction to its end the signals no longer do what they did before (kill, mostly),
 /// and none is missed between two calls of `next`; several of one number may arrive as one, as
@@ -101,9 +101,9 @@ void deliver_signal(int number) noexcept;
 
 /// What one run does about signals; made by run() for as long as it lasts.
 ///
-/// The first SIGINT or SIGTERM asks the run to stop and restores the default action of both, so that
-/// a second one kills. SIGUSR1 prints who waits where. SIGPIPE is ignored, as a write to a closed
-/// pipe is an error to be handled. All is as before when it ends.
+/// The first SIGINT or SIGTERM asks the run to stop and restores the default action of both, so
+/// that a second one kills. SIGUSR1 prints who waits where. SIGPIPE is ignored, as a write to a
+/// closed pipe is an error to be handled. All is as before when it ends.
 class run_signals : public list_hook<run_signals> {
 public:
     /// Which of them the run wants. `loop` is woken when a signal has arrived, and then calls

@@ -1,15 +1,17 @@
 // spawn.hpp: starting tasks of their own, and awaiting, cancelling or letting go of them.
 #pragma once
 
+#include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <concepts>
-#include <type_traits>
 #include <string_view>
+#include <type_traits>
 
 namespace ouro {
 
-/// Owns the interest in a spawned task: await it, cancel it, or drop it, which detaches.
+/// Owns the interest in a spawned task: await it, cancel it, or drop it, which detaches. It stays
+/// on the task's worker and does not outlive it.
 ///
 /// `T x = co_await handle;` resumes when the task has finished and hands over its value or rethrows
 /// its exception; once. When the awaiting chain is cancelled, only the waiting ends.
@@ -19,7 +21,8 @@ class join_handle;
 /// Untyped half of join_handle.
 class join_handle_base {
 public:
-    join_handle_base(join_handle_base&& other) noexcept : task_(std::exchange(other.task_, nullptr)) {}
+    join_handle_base(join_handle_base&& other) noexcept
+        : task_(std::exchange(other.task_, nullptr)) {}
     join_handle_base& operator=(join_handle_base&& other) noexcept {
         detach();
         task_ = std::exchange(other.task_, nullptr);
@@ -34,7 +37,10 @@ public:
     task_id id() const noexcept { return record().id(); }
 
     /// Asks the task to stop; it ends when it ends.
-    void cancel(cancel_reason reason = cancel_reason::user) noexcept { record().cancel(reason); }
+    void cancel(cancel_reason reason = cancel_reason::user) noexcept {
+        record().assert_at_home();
+        record().cancel(reason);
+    }
 
     /// Gives the task a name for dumps; the text must outlive it.
     void set_name(std::string_view name) noexcept { record().set_name(name); }
@@ -96,6 +102,15 @@ public:
         using join_await::join_await;
         T await_resume() {
             check();
+            return take();
+        }
+        as_result_type<T> await_result() {
+            if (!task_.finished()) return errc::cancelled;
+            return result_of([this]() -> T { return take(); });
+        }
+
+    private:
+        T take() {
             task_.take_outcome();
             auto& promise = static_cast<typename task<T>::promise_type&>(task_.frame());
             return promise.take();
@@ -136,11 +151,9 @@ using task_value = typename decltype(std::declval<F>()(std::declval<Args>()...))
 
 /// Starts `body` on this worker; it first runs after everything that is ready now. Never blocks.
 template <class T>
-join_handle<T> spawn(task<T> body,
-                     std::source_location place = std::source_location::current()) {
+join_handle<T> spawn(task<T> body, std::source_location place = std::source_location::current()) {
     return join_handle<T>(start_root(std::move(body), nullptr, nullptr, place));
 }
-
 
 /// Starts `f(args…)` on this worker. The callable and copies of the arguments are kept until it
 /// ends, so captures do not dangle; pass std::ref for what is known to live longer.

@@ -33,6 +33,11 @@ constexpr bool is_task_variable =
 template <class P>
 concept frame_promise = std::derived_from<P, promise_base>;
 
+/// A cancelled chain may go on waiting in a loop, refused each time. That must not hold the worker
+/// for ever: when the budget is spent the frame goes to the back of the ready queue. True if it
+/// does.
+bool give_way_if_cancelled(promise_base& frame) noexcept;
+
 /// Stands for an awaiter that stays where it is. Whatever reference await_transform returns, g++
 /// copies what it refers to, and operations are not to be copied.
 template <class Awaiter>
@@ -42,7 +47,10 @@ struct awaiter_ref {
     bool await_ready() { return awaiter.await_ready(); }
     template <class P>
     auto await_suspend(std::coroutine_handle<P> by) {
-        return awaiter.await_suspend(by);
+        if constexpr (std::is_same_v<decltype(awaiter.await_suspend(by)), bool>)
+            return awaiter.await_suspend(by) || give_way_if_cancelled(by.promise());
+        else
+            return awaiter.await_suspend(by);
     }
     decltype(auto) await_resume() { return awaiter.await_resume(); }
 };
@@ -123,6 +131,9 @@ public:
             return std::move(value_);
     }
 
+    /// True while there is neither a value nor an exception.
+    bool empty() const noexcept { return kind_ == kind::none; }
+
     std::exception_ptr failure() const noexcept {
         return kind_ == kind::failure ? failure_ : nullptr;
     }
@@ -150,6 +161,7 @@ public:
         OURO_ASSERT(done_ || failure_);
         if (failure_) std::rethrow_exception(failure_);
     }
+    bool empty() const noexcept { return !done_ && !failure_; }
     std::exception_ptr failure() const noexcept { return failure_; }
 
 private:
@@ -175,8 +187,9 @@ public:
     using value_type = T;
 
     // promise_base finds the frame by its own address; that needs the alignment to agree.
-    static_assert(std::is_void_v<T> || std::is_reference_v<T> || requires { requires alignof(T) <= 16; },
-                  "over-aligned task results are not supported; return a std::unique_ptr");
+    static_assert(
+        std::is_void_v<T> || std::is_reference_v<T> || requires { requires alignof(T) <= 16; },
+        "over-aligned task results are not supported; return a std::unique_ptr");
 
     task(task&& other) noexcept : frame_(std::exchange(other.frame_, {})) {}
     task& operator=(task other) noexcept {

@@ -4,6 +4,7 @@
 #include <ouro/runtime/log.hpp>
 #include <ouro/runtime/task_group.hpp>
 
+#include <new>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -25,15 +26,23 @@ std::string describe_failure(const std::exception_ptr& failure) {
     }
 }
 
-void report_lost_failure(const root_task& task, const std::exception_ptr& failure) {
+std::string describe_task(const root_task& task) {
+    std::string text = "task " + std::to_string(task.number());
+    if (!task.name().empty()) text += " \"" + std::string(task.name()) + '"';
+    const auto place = task.birthplace();
+    if (place.line() == 0) return text;  // spawned as a callable: nobody knows
+    return text + " spawned at " + place.file_name() + ':' + std::to_string(place.line());
+}
+
+void report_lost_failure(const root_task& task, const std::exception_ptr& failure) noexcept {
     if (task.cancelled() && is_cancellation(failure)) return;
     ++executor::current().stats().failed_detached;
     if (!log_enabled()) return;
-    const auto place = task.birthplace();
-    log(log_level::error, "task " + std::to_string(task.number()) + " \"" +
-                              std::string(task.name()) + "\" spawned at " + place.file_name() + ":" +
-                              std::to_string(place.line()) +
-                              " failed: " + describe_failure(failure));
+    try {
+        log(log_level::error, describe_task(task) + " failed: " + describe_failure(failure));
+    } catch (const std::bad_alloc&) {
+        log(log_level::error, "a task failed, and there is no memory to say which");
+    }
 }
 
 }  // namespace
@@ -42,10 +51,14 @@ std::exception_ptr root_task::failure() const noexcept {
     return finished() ? read_failure_(*frame_) : nullptr;
 }
 
+void root_task::assert_at_home() const noexcept {
+    OURO_ASSERT(home_ == &executor::current().tasks() && "a task of another worker");
+}
+
 void root_task::ended() noexcept {
     OURO_ASSERT(state_ == state::alive);
     state_ = state::finished;
-    --executor::current().tasks().alive_;
+    --home_->alive_;
     if (holders_ == 0 && !owner_) {
         if (auto why = failure()) report_lost_failure(*this, why);
     }
@@ -59,6 +72,7 @@ void root_task::ended() noexcept {
 }
 
 void root_task::let_go() noexcept {
+    assert_at_home();
     OURO_ASSERT(holders_ > 0);
     if (--holders_ > 0 || !finished()) return;
     if (!outcome_known_) {
@@ -68,7 +82,7 @@ void root_task::let_go() noexcept {
 }
 
 void root_task::release_if_unneeded() noexcept {
-    if (holders_ == 0) executor::current().tasks().release(*this);
+    if (holders_ == 0) home_->release(*this);
 }
 
 task_map::task_map() noexcept = default;
@@ -99,6 +113,7 @@ root_task& task_map::start(const root_start& how) noexcept {
     std::construct_at(&task);
     if (how.parent) task.set_deadline(how.parent->deadline());
     task.id_ = id;
+    task.home_ = this;
     task.frame_ = how.frame;
     task.read_failure_ = how.read_failure;
     task.owner_ = how.owner;
@@ -129,7 +144,7 @@ void task_map::release(root_task& task) noexcept {
 root_task* task_map::find(task_id id) noexcept {
     const task_id position = (id & position_mask) - 1;
     if (position >= blocks_.size() * block_size) return nullptr;
-    root_task& task = blocks_[position / block_size][position % block_size];
+    root_task& task = record(position);
     return task.id_ == id && task.state_ == root_task::state::alive ? &task : nullptr;
 }
 

@@ -15,6 +15,7 @@
 namespace ouro {
 
 class root_task;
+class task_map;
 
 /// Names a root task of one worker; never used twice while the worker lives. Its upper 40 bits
 /// count the tasks of that worker and are what people are shown, see root_task::number.
@@ -67,9 +68,13 @@ public:
 
     /// Registers who is to be told of the end; null: nobody any more. Used by join.
     void set_joiner(task_owner* joiner) noexcept {
+        assert_at_home();
         OURO_ASSERT((!joiner_ || !joiner) && "one join at a time");
         joiner_ = joiner;
     }
+
+    /// A task is known to its own worker only. Whoever has a handle elsewhere has a bug.
+    void assert_at_home() const noexcept;
 
     void ended() noexcept override;
 
@@ -79,6 +84,7 @@ private:
     void release_if_unneeded() noexcept;
 
     task_id id_ = 0;
+    task_map* home_ = nullptr;
     promise_base* frame_ = nullptr;
     task_owner* owner_ = nullptr;   // the scope, until told
     task_owner* joiner_ = nullptr;  // a waiting join, until told
@@ -130,12 +136,13 @@ public:
     /// left to it: scopes pass the request on.
     void cancel_all(cancel_reason reason) noexcept;
 
-    /// Visits each living task in the order of their records.
+    /// Visits each living task in the order of their records. The visitor may start tasks.
     template <class Visitor>
     void for_each(Visitor&& visit) {
-        for (auto& block : blocks_)
-            for (std::size_t i = 0; i < block_size; ++i)
-                if (block[i].state_ == root_task::state::alive) visit(block[i]);
+        for (std::size_t at = 0; at < blocks_.size() * block_size; ++at) {
+            root_task& task = record(at);
+            if (task.state_ == root_task::state::alive) visit(task);
+        }
     }
 
 private:
@@ -143,6 +150,7 @@ private:
 
     static constexpr std::size_t block_size = 64;
 
+    root_task& record(std::size_t at) noexcept { return blocks_[at / block_size][at % block_size]; }
     void grow();
     void release(root_task& task) noexcept;
 

@@ -29,11 +29,13 @@ void inner_chain::describe(leaf_description& into) const {
 }
 
 time_point current_deadline() noexcept {
-    return executor::current().running()->owner->deadline();
+    const promise_base* running = executor::current().running();
+    return running ? running->owner->deadline() : time_point::max();
 }
 
 cancel_reason current_cancellation() noexcept {
-    return executor::current().running()->owner->reason();
+    const promise_base* running = executor::current().running();
+    return running ? running->owner->reason() : cancel_reason::none;
 }
 
 }  // namespace ouro

@@ -174,7 +174,7 @@ shield_await<Awaitable&&> shield(Awaitable&& awaitable) {
     return shield_await<Awaitable&&>(static_cast<Awaitable&&>(awaitable));
 }
 
-/// The nearest deadline of the running task; time_point::max() when there is none.
+/// The nearest deadline of the running task; time_point::max() when there is none, or no task runs.
 time_point current_deadline() noexcept;
 
 /// Why the running task was asked to stop; cancel_reason::none when it was not. For loops that

@@ -3,10 +3,10 @@
 //  1. request_stop() has each worker cancel its tasks and go on until they have ended, or until
 //     the grace period is over.
 //  2. `busy_` counts the workers that still have tasks, and the messages under way that may start
-//     one without a task waiting for them (spawn_on). Who sends such a message is counted himself;
-//     who receives it counts himself again (`stay`) before he starts a task, and only then takes the
-//     message off (`arrived`). So once it is zero nothing can ever start again, and it stays zero.
-//     Calls that a task waits for need no count, since the worker of that task is counted.
+//     one without a task waiting for them (spawn_on). The worker that sends such a message is
+//     counted; the one that receives it counts itself again (`stay`) before it starts a task, and
+//     only then takes the message off (`arrived`). So once it is zero nothing can ever start again,
+//     and it stays zero. Calls that a task waits for need no count, since its worker is counted.
 //  3. At zero every loop ends. Executors die behind one more gate (`left_`), since a sibling may
 //     still be waking them.
 //  4. An executor in which tasks were left behind is never destroyed: what they wait for may still
@@ -68,8 +68,9 @@ constexpr std::uint64_t sleepers_mask = one_change - 1;
 class workers::main_watch final : public task_owner {
 public:
     explicit main_watch(workers& run) noexcept : run_(run) {}
-    void task_ended(root_task&) noexcept override {
+    void task_ended(root_task& main) noexcept override {
         run_.own_slot().main = nullptr;
+        run_.main_was_asked_ = main.cancelled();
         run_.request_stop();
     }
 
@@ -195,7 +196,7 @@ void workers::drain(executor& loop) {
     self.draining = true;
     loop.tasks().cancel_all(cancel_reason::shutdown);
     if (self.main) self.main->cancel(cancel_reason::shutdown);
-    loop.timers().arm(grace, (loop.now() + options_.grace).time_since_epoch().count());
+    loop.timers().arm(grace, after(loop.now(), options_.grace).time_since_epoch().count());
     while (busy_.load(std::memory_order_acquire) > 0) {
         if (may_leave(self, loop)) {
             if (loop.tasks().alive() > 0 && !std::exchange(named, true)) name_left_behind(loop);

@@ -46,7 +46,9 @@ public:
         return *slots_[worker].loop.load(std::memory_order_acquire);
     }
     const runtime_options& options() const noexcept { return options_; }
-    std::string_view reactor_reason(unsigned worker) const noexcept { return slots_[worker].reason; }
+    std::string_view reactor_reason(unsigned worker) const noexcept {
+        return slots_[worker].reason;
+    }
     blocking_pool& pool() noexcept { return *pool_; }
     /// The histograms of a worker; null unless the options ask for them.
     const loop_meter* meter(unsigned worker) const noexcept { return slots_[worker].meter.get(); }
@@ -59,6 +61,8 @@ public:
     bool stopping() const noexcept { return stopping_.load(std::memory_order_relaxed); }
 
     bool deadlocked() const noexcept { return deadlocked_.load(); }
+    /// True when main has ended after it was asked to stop.
+    bool main_was_asked() const noexcept { return main_was_asked_; }
     /// Tasks that were left behind after the grace period.
     std::size_t left_behind() const noexcept { return left_behind_.load(); }
 
@@ -97,12 +101,12 @@ private:
         std::atomic<unsigned> on_the_way = 0;
 
         // The worker's own.
-        bool counted = true;          // in busy_
-        bool draining = false;        // its tasks have been asked to stop
-        bool grace_over = false;      // and have had time enough
-        bool signed_in = false;       // as a stuck sleeper
+        bool counted = true;      // in busy_
+        bool draining = false;    // its tasks have been asked to stop
+        bool grace_over = false;  // and have had time enough
+        bool signed_in = false;   // as a stuck sleeper
         bool found_deadlock = false;
-        root_task* main = nullptr;    // on worker 0, while it lives
+        root_task* main = nullptr;  // on worker 0, while it lives
 
         std::thread thread;
         std::string reason;  // why this reactor
@@ -139,9 +143,10 @@ private:
     std::atomic<unsigned> left_ = 0;  // workers at the gate after the last one
     std::atomic<bool> failed_to_start_ = false;
     std::atomic<bool> stopping_ = false;
+    bool main_was_asked_ = false;  // worker 0's
     std::atomic<bool> deadlocked_ = false;
-    std::atomic<unsigned> busy_;                // what still keeps the loops going
-    std::atomic<std::uint64_t> sleepers_ = 0;   // changes << 32 | stuck workers that sleep
+    std::atomic<unsigned> busy_;               // what still keeps the loops going
+    std::atomic<std::uint64_t> sleepers_ = 0;  // changes << 32 | stuck workers that sleep
     std::atomic<std::size_t> left_behind_ = 0;
 };
 

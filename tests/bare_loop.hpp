@@ -5,13 +5,21 @@
 #include <ouro/runtime/io/reactor.hpp>
 #include <ouro/runtime/spawn.hpp>
 
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace ouro {
 
-/// An executor on epoll.
+inline std::unique_ptr<reactor> bare_reactor(reactor_kind kind) {
+    std::string reason;
+    return make_reactor({.kind = kind, .entries = 64}, reason);
+}
+
+/// An executor on epoll, or on another reactor.
 struct bare_loop : executor {
-    explicit bare_loop(turn_limits limits = {}) : executor(make_epoll_reactor({}), 0, limits) {}
+    explicit bare_loop(turn_limits limits = {}, reactor_kind kind = reactor_kind::epoll)
+        : executor(bare_reactor(kind), 0, limits) {}
 
     /// Turns until the task has ended; returns its value or throws its exception.
     template <class T>
@@ -21,10 +29,28 @@ struct bare_loop : executor {
         return handle.operator co_await().await_resume();
     }
 
+    /// One turn without sleeping.
+    void glance() {
+        wake();
+        turn();
+    }
+
     /// Turns until no task is left.
     void run_out() {
         while (tasks().alive() > 0) turn();
     }
 };
+
+/// Calls `f` with each kind of real reactor that this machine grants.
+template <class F>
+void on_real_reactors(F f) {
+    f(reactor_kind::epoll);
+    try {
+        bare_reactor(reactor_kind::uring);
+    } catch (const std::system_error&) {
+        return;  // the conformance tests say so
+    }
+    f(reactor_kind::uring);
+}
 
 }  // namespace ouro

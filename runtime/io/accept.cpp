@@ -18,10 +18,11 @@
 
 #include <liburing.h>
 
+#include <sys/socket.h>
+
 #include <cerrno>
 #include <deque>
 #include <string>
-#include <sys/socket.h>
 
 namespace ouro {
 namespace {

@@ -3,9 +3,10 @@
 
 #include <ouro/runtime/error.hpp>
 
+#include <sys/mman.h>
+
 #include <cerrno>
 #include <cstddef>
-#include <sys/mman.h>
 #include <utility>
 
 namespace ouro {

@@ -17,14 +17,16 @@
 #include <ouro/runtime/io/plain_buffers.hpp>
 #include <ouro/runtime/io/reactor.hpp>
 
-#include <array>
-#include <cerrno>
 #include <fcntl.h>
-#include <limits>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <limits>
 #include <vector>
 
 namespace ouro {

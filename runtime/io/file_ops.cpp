@@ -5,9 +5,10 @@
 
 #include <liburing.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
-#include <unistd.h>
 
 namespace ouro {
 namespace {
@@ -88,8 +89,7 @@ void read_at_op::prepare(io_uring_sqe& entry) noexcept {
 }
 
 int read_at_op::attempt() noexcept {
-    return errno_result(
-        ::pread(fd(), into_.data(), length_of(into_), static_cast<off_t>(offset_)));
+    return errno_result(::pread(fd(), into_.data(), length_of(into_), static_cast<off_t>(offset_)));
 }
 
 void write_at_op::prepare(io_uring_sqe& entry) noexcept {
@@ -126,9 +126,7 @@ void close_file_op::end_use() noexcept {
     if (not_done()) closing_.fd = descriptor(number_);
 }
 
-void close_file_op::prepare(io_uring_sqe& entry) noexcept {
-    io_uring_prep_close(&entry, number_);
-}
+void close_file_op::prepare(io_uring_sqe& entry) noexcept { io_uring_prep_close(&entry, number_); }
 
 int close_file_op::attempt() noexcept { return errno_result(::close(number_)); }
 

@@ -7,14 +7,15 @@
 #include <ouro/runtime/io/op.hpp>
 #include <ouro/runtime/task.hpp>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
-#include <fcntl.h>
 #include <span>
 #include <string>
-#include <sys/stat.h>
 #include <utility>
 
 namespace ouro {

@@ -21,10 +21,11 @@
 
 #include <liburing.h>
 
-#include <cerrno>
 #include <poll.h>
-#include <string>
 #include <sys/socket.h>
+
+#include <cerrno>
+#include <string>
 
 namespace ouro {
 

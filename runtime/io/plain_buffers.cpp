@@ -11,8 +11,7 @@ namespace {
 class plain_buffers final : public buffer_pool {
 public:
     plain_buffers(buffer_memory memory, const reactor_options& options, buffer_supply supply)
-        : buffer_pool(memory.at(), options, supply),
-          memory_(std::move(memory)) {
+        : buffer_pool(memory.at(), options, supply), memory_(std::move(memory)) {
         free_.reserve(options.receive_buffers);
         for (unsigned id = options.receive_buffers; id-- > 0;)
             free_.push_back(static_cast<std::uint16_t>(id));

@@ -4,11 +4,12 @@
 #include <ouro/runtime/error.hpp>
 #include <ouro/runtime/executor.hpp>
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdlib>
 #include <ctime>
 #include <string>
-#include <unistd.h>
 
 namespace ouro {
 namespace {
@@ -56,6 +57,8 @@ void reactor::cancel_sent(op& operation) noexcept {
 void reactor::finish(op& operation, std::int32_t result, std::uint32_t flags) noexcept {
     OURO_ASSERT(operation.in_flight_);
     ++stats_.completions;
+    // How a request to cancel ends what a ring does on a thread of the kernel's.
+    if (result == -EINTR && operation.cancel_requested_) result = -ECANCELED;
     if (flags & completion_more) {
         operation.completed(result, flags);
         return;
@@ -117,8 +120,7 @@ int reactor::get_option(int fd, int level, int name, void* value, socklen_t* n) 
 int reactor::shutdown(int fd, int how) noexcept { return errno_result(::shutdown(fd, how)); }
 
 int reactor::receive_messages(int fd, mmsghdr* messages, unsigned count) noexcept {
-    return errno_result(
-        ::recvmmsg(fd, messages, count, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, nullptr));
+    return errno_result(::recvmmsg(fd, messages, count, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, nullptr));
 }
 
 int reactor::send_messages(int fd, mmsghdr* messages, unsigned count) noexcept {
@@ -138,11 +140,16 @@ std::unique_ptr<reactor> make_reactor(const reactor_options& options, std::strin
     const char* wish = std::getenv("OURO_REACTOR");
     if (kind == reactor_kind::automatic && wish && *wish) {
         const std::string_view name = wish;
-        if (name == "uring") kind = reactor_kind::uring;
-        else if (name == "epoll") kind = reactor_kind::epoll;
-        else throw std::system_error(errc::unsupported, "OURO_REACTOR must be uring or epoll");
+        if (name == "uring")
+            kind = reactor_kind::uring;
+        else if (name == "epoll")
+            kind = reactor_kind::epoll;
+        else
+            throw std::system_error(errc::unsupported, "OURO_REACTOR must be uring or epoll");
         reason = "OURO_REACTOR=" + std::string(name);
     }
+    if (kind == reactor_kind::sim)
+        throw std::system_error(errc::unsupported, "run_simulated() makes the simulated reactor");
     if (kind == reactor_kind::epoll) {
         if (reason.empty()) reason = "asked for";
         return make_epoll_reactor(options);

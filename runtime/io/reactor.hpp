@@ -25,11 +25,11 @@ enum class reactor_kind : std::uint8_t { automatic, uring, epoll, sim };
 /// How to make a reactor; part of the runtime's options.
 struct reactor_options {
     reactor_kind kind = reactor_kind::automatic;
-    unsigned entries = 4096;            ///< submission entries of a ring; completions are 4 x
-    bool plain_ring = false;            ///< no set-up flags, as on kernels before 5.18
-    bool busy_poll_kernel = false;      ///< IORING_SETUP_SQPOLL: a kernel thread submits
-    unsigned completion_entries = 0;    ///< 0: four times `entries`; small values test overflow
-    unsigned receive_buffers = 1024;    ///< leased receive buffers per worker, a power of two
+    unsigned entries = 4096;          ///< submission entries of a ring; completions are 4 x
+    bool plain_ring = false;          ///< no set-up flags, as on kernels before 5.18
+    bool busy_poll_kernel = false;    ///< IORING_SETUP_SQPOLL: a kernel thread submits
+    unsigned completion_entries = 0;  ///< 0: four times `entries`; small values test overflow
+    unsigned receive_buffers = 1024;  ///< leased receive buffers per worker, a power of two
     unsigned receive_buffer_bytes = 4096;
     unsigned leases_per_descriptor = 16;  ///< how many of them one connection may hold at a time
 };

@@ -1,14 +1,28 @@
 #include <ouro/runtime/io/socket_ops.hpp>
 
-#include <cerrno>
-#include <cstring>
 #include <liburing.h>
+
 #include <poll.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
 namespace ouro {
+namespace {
+
+// An entry's length has 32 bits; a system call would not take more than this at once either.
+constexpr std::size_t transfer_max = 1U << 30;
+
+template <class Byte>
+std::size_t for_one_entry(std::span<Byte> bytes) noexcept {
+    return std::min(bytes.size(), transfer_max);
+}
+
+}  // namespace
 
 void recv_op::prepare(io_uring_sqe& entry) noexcept {
-    io_uring_prep_recv(&entry, fd(), into_.data(), into_.size(), 0);
+    io_uring_prep_recv(&entry, fd(), into_.data(), for_one_entry(into_), 0);
 }
 
 int recv_op::attempt() noexcept {
@@ -16,7 +30,7 @@ int recv_op::attempt() noexcept {
 }
 
 void send_op::prepare(io_uring_sqe& entry) noexcept {
-    io_uring_prep_send(&entry, fd(), from_.data(), from_.size(), flags_ | MSG_NOSIGNAL);
+    io_uring_prep_send(&entry, fd(), from_.data(), for_one_entry(from_), flags_ | MSG_NOSIGNAL);
 }
 
 int send_op::attempt() noexcept {
@@ -60,7 +74,9 @@ int connect_op::attempt() noexcept {
     const int result =
         errno_result(::connect(fd(), reinterpret_cast<sockaddr*>(&address_), length_));
     attempted_ = result == -EINPROGRESS;
-    return attempted_ ? -EAGAIN : result;
+    if (attempted_) return -EAGAIN;
+    // The backlog of a Unix socket is full; readiness would not tell when it no longer is.
+    return result == -EAGAIN ? -EBUSY : result;
 }
 
 void poll_op::prepare(io_uring_sqe& entry) noexcept {

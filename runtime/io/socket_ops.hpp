@@ -4,10 +4,11 @@
 
 #include <ouro/runtime/io/io_await.hpp>
 
-#include <cstddef>
-#include <span>
 #include <sys/socket.h>
 #include <sys/uio.h>
+
+#include <cstddef>
+#include <span>
 
 namespace ouro {
 
@@ -69,8 +70,7 @@ private:
 class [[nodiscard]] send_vector_op final : public send_message_op {
 public:
     /// The vectors must stay until it completes; at most IOV_MAX (1024) are used.
-    send_vector_op(descriptor& on, std::span<const iovec> from) noexcept
-        : send_message_op(on) {
+    send_vector_op(descriptor& on, std::span<const iovec> from) noexcept : send_message_op(on) {
         message().msg_iov = const_cast<iovec*>(from.data());
         message().msg_iovlen = from.size() < 1024 ? from.size() : 1024;
     }
@@ -93,7 +93,9 @@ private:
     msghdr message_{};
 };
 
-/// Connects to an address, which is copied.
+/// Connects to an address, which is copied. Where a Unix socket's backlog is full, a ring waits for
+/// room (as long as SO_SNDTIMEO, then -EAGAIN) and epoll fails with
+/// std::errc::device_or_resource_busy.
 class [[nodiscard]] connect_op final : public io_await {
 public:
     connect_op(descriptor& on, const sockaddr* address, socklen_t length) noexcept;

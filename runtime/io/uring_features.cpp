@@ -35,9 +35,9 @@ constexpr unsigned needed_features =
 
 // Rings of provided buffers and multishot accept (5.19) are tried when first used.
 constexpr int needed_operations[] = {
-    IORING_OP_ACCEPT,  IORING_OP_CONNECT,      IORING_OP_RECV,    IORING_OP_SEND,
-    IORING_OP_SENDMSG, IORING_OP_RECVMSG,      IORING_OP_READ,    IORING_OP_WRITE,
-    IORING_OP_OPENAT,  IORING_OP_FSYNC,        IORING_OP_CLOSE,   IORING_OP_POLL_ADD,
+    IORING_OP_ACCEPT,  IORING_OP_CONNECT,      IORING_OP_RECV,  IORING_OP_SEND,
+    IORING_OP_SENDMSG, IORING_OP_RECVMSG,      IORING_OP_READ,  IORING_OP_WRITE,
+    IORING_OP_OPENAT,  IORING_OP_FSYNC,        IORING_OP_CLOSE, IORING_OP_POLL_ADD,
     IORING_OP_STATX,   IORING_OP_ASYNC_CANCEL,
 };
 

@@ -24,15 +24,16 @@
 
 #include <liburing.h>
 
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <limits>
-#include <poll.h>
 #include <string>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 namespace ouro {
 namespace {
@@ -178,7 +179,8 @@ void uring_reactor::arm_wake() noexcept {
 
 void uring_reactor::retry_refused() noexcept {
     if (!wake_armed_) arm_wake();
-    while (!cancels_.empty() && io_uring_sq_space_left(&ring_) > 0) send_cancel(cancels_.pop_front());
+    while (!cancels_.empty() && io_uring_sq_space_left(&ring_) > 0)
+        send_cancel(cancels_.pop_front());
     while (!backlog_.empty() && push(backlog_.front())) backlog_.pop_front();
 }
 

@@ -181,22 +181,52 @@ reactor::outcome reactor::receive_picked(pending& which) {
 }
 
 reactor::outcome reactor::receive_message(pending& which) {
-    const io_uring_sqe& entry = *which.entry;
-    msghdr& header = *pointer<msghdr>(entry.addr);
+    msghdr& header = *pointer<msghdr>(which.entry->addr);
     if (header.msg_iovlen > vectors_max) return {-EMSGSIZE};
     message into{.vectors = {header.msg_iov, header.msg_iovlen},
-                 .flags = static_cast<int>(entry.msg_flags)};
+                 .flags = static_cast<int>(which.entry->msg_flags)};
     const int result = move(which, into, act::receive);
-    if (result < 0) return {result};
-    if (header.msg_name && !into.address.is_none()) {
-        auto* address = static_cast<sockaddr*>(header.msg_name);
-        into.address.write(which.file->what()->domain(), address, &header.msg_namelen);
-    } else {
-        header.msg_namelen = 0;
-    }
-    header.msg_flags = into.out_flags;
-    hand_out_files(into, header);
+    if (result >= 0) fill_header(*which.file->what(), into, header);
     return {result};
+}
+
+/// Tells the caller of a received message what came besides the bytes.
+void reactor::fill_header(const socket& by, message& received, msghdr& into) {
+    if (into.msg_name && !received.address.is_none()) {
+        auto* address = static_cast<sockaddr*>(into.msg_name);
+        received.address.write(by.domain(), address, &into.msg_namelen);
+    } else {
+        into.msg_namelen = 0;
+    }
+    into.msg_flags = received.out_flags;
+    hand_out_files(received, into);
+}
+
+int reactor::receive_messages(int fd, mmsghdr* messages, unsigned count) noexcept {
+    const std::shared_ptr<open_file> file = file_of(fd);
+    if (!file) return -EBADF;
+    for (unsigned done = 0; done < count; ++done) {
+        msghdr& header = messages[done].msg_hdr;
+        message into{.vectors = {header.msg_iov, header.msg_iovlen}};
+        const int result = file->what()->receive(into);
+        if (result < 0) return done > 0 ? static_cast<int>(done) : result;
+        fill_header(*file->what(), into, header);
+        messages[done].msg_len = static_cast<unsigned>(result);
+    }
+    return static_cast<int>(count);
+}
+
+int reactor::send_messages(int fd, mmsghdr* messages, unsigned count) noexcept {
+    const std::shared_ptr<open_file> file = file_of(fd);
+    if (!file) return -EBADF;
+    for (unsigned done = 0; done < count; ++done) {
+        message from;
+        int result = read_header(messages[done].msg_hdr, from);
+        if (result == 0) result = file->what()->send(from);
+        if (result < 0) return done > 0 ? static_cast<int>(done) : result;
+        messages[done].msg_len = static_cast<unsigned>(result);
+    }
+    return static_cast<int>(count);
 }
 
 reactor::outcome reactor::send(pending& which) {
@@ -210,19 +240,23 @@ reactor::outcome reactor::send(pending& which) {
 }
 
 reactor::outcome reactor::send_message(pending& which) {
-    const io_uring_sqe& entry = *which.entry;
-    const msghdr& header = *pointer<const msghdr>(entry.addr);
-    if (header.msg_iovlen > vectors_max) return {-EMSGSIZE};
-    message from{.vectors = {header.msg_iov, header.msg_iovlen},
-                 .flags = static_cast<int>(entry.msg_flags)};
+    message from{.flags = static_cast<int>(which.entry->msg_flags)};
+    const int failed = read_header(*pointer<const msghdr>(which.entry->addr), from);
+    if (failed) return {failed};
+    if (which.moved > 0) from.files.clear();  // they went with the first part
+    return {move(which, from, act::send)};
+}
+
+/// Reads what a message to be sent consists of. 0 or -errno.
+int reactor::read_header(const msghdr& header, message& into) const {
+    if (header.msg_iovlen > vectors_max) return -EMSGSIZE;
+    into.vectors = {header.msg_iov, header.msg_iovlen};
     if (header.msg_name) {
         const auto* address = static_cast<const sockaddr*>(header.msg_name);
-        const int read = name::read(address, header.msg_namelen, from.address);
-        if (read < 0) return {read};
+        const int read = name::read(address, header.msg_namelen, into.address);
+        if (read < 0) return read;
     }
-    if (which.moved == 0)
-        if (const int failed = collect_files(header, from)) return {failed};
-    return {move(which, from, act::send)};
+    return collect_files(header, into);
 }
 
 // --- Descriptors in messages ------------------------------------------------------------------

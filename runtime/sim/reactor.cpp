@@ -116,6 +116,7 @@ bool reactor::deliver() noexcept {
         const completion next = *first;
         done_.erase(first);
         world_.note(happening::completed, static_cast<std::uint32_t>(next.result), next.flags);
+        if (next.flags & completion_has_buffer) buffers_->taken_by_kernel();
         finish(*next.operation, next.result, next.flags);
     }
     return true;

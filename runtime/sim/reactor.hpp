@@ -48,9 +48,8 @@ public:
     /// True when operations can go on or complete at this moment of the world's clock.
     bool has_work() const noexcept { return !started_.empty() || !done_.empty(); }
 
-    /// Descriptors that are open, and receive buffers that are lent.
+    /// Descriptors that are open.
     std::size_t open() const noexcept { return files_.size(); }
-    std::size_t leased() const noexcept { return buffers_ ? buffers_->leased() : 0; }
     /// How often a number was closed that was not open.
     std::size_t bad_closes() const noexcept { return bad_closes_; }
 
@@ -76,7 +75,10 @@ public:
     int set_option(int fd, int level, int name, const void* value, socklen_t n) noexcept override;
     int get_option(int fd, int level, int name, void* value, socklen_t* n) noexcept override;
     int shutdown(int fd, int how) noexcept override;
+    int receive_messages(int fd, mmsghdr* messages, unsigned count) noexcept override;
+    int send_messages(int fd, mmsghdr* messages, unsigned count) noexcept override;
     int close(int fd) noexcept override;
+    void forget(int) noexcept override {}
     bool flush() noexcept override;
 
 private:
@@ -118,6 +120,8 @@ private:
 
     int add(std::shared_ptr<open_file> file);
     std::shared_ptr<open_file> file_of(int fd) const noexcept;
+    void fill_header(const socket& by, message& received, msghdr& into);
+    int read_header(const msghdr& header, message& into) const;
     int collect_files(const msghdr& from, message& into) const;
     void hand_out_files(message& from, msghdr& into);
 

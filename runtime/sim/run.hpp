@@ -11,11 +11,13 @@ namespace ouro {
 struct simulation_options {
     std::uint64_t seed = 1;  ///< decides every order, split and delay that is left to chance
     turn_limits turn;
+    reactor_options reactor;              ///< of which the receive buffers count
     std::uint64_t* trace_hash = nullptr;  ///< receives the hash of everything that happened
 };
 
 /// Runs `main` on this thread in a fresh simulated world until its end and returns its value or
-/// throws its exception. Tasks that it leaves running are cancelled and joined.
+/// throws its exception. Tasks that it leaves running are cancelled and joined; what does not go
+/// back then (timers, descriptors, …) is named on standard error.
 ///
 /// Time is virtual: it jumps to the next moment at which something happens, and begins at the same
 /// moment in every world. The network is simulated; sim::world::current() governs it from inside.

@@ -17,7 +17,10 @@ std::size_t shuffle::choose(const ready_queue& ready) noexcept {
     const promise_base* at = ready.first().next_ready;
     for (std::size_t i = 1; i < reach && at; ++i, at = at->next_ready)
         if (may_overtake(*at)) candidates[count++] = i;
-    return count == 1 ? 0 : candidates[world_->chance().below(count)];
+    if (count == 1) return 0;
+    const std::size_t chosen = candidates[world_->chance().below(count)];
+    world_->note(happening::chosen, chosen);
+    return chosen;
 }
 
 bool shuffle::may_overtake(const promise_base& frame) const noexcept {

@@ -68,7 +68,7 @@ private:
     enum class state : std::uint8_t { idle, connecting, connected, over };
 
     struct waiting_list {
-        std::size_t limit = 0;
+        std::size_t limit;  // given by listen()
         std::deque<std::shared_ptr<stream>> established;
         std::deque<std::weak_ptr<stream>> knocking;  // wait for room
     };

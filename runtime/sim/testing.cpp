@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -15,9 +16,10 @@ namespace {
 
 constexpr std::uint64_t seeds_by_default = 4;
 
-std::uint64_t number_in_environment(const char* name, std::uint64_t otherwise) {
+std::optional<std::uint64_t> number_in_environment(const char* name) {
     const char* text = std::getenv(name);
-    return text && *text ? std::strtoull(text, nullptr, 0) : otherwise;
+    if (!text || !*text) return std::nullopt;
+    return std::strtoull(text, nullptr, 0);
 }
 
 std::size_t open_descriptors() {
@@ -62,8 +64,9 @@ std::string test_setting::name() const {
 }
 
 std::vector<std::uint64_t> test_seeds() {
-    if (const std::uint64_t only = number_in_environment("OURO_SEED", 0)) return {only};
-    std::vector<std::uint64_t> seeds(number_in_environment("OURO_SEEDS", seeds_by_default));
+    if (const auto only = number_in_environment("OURO_SEED")) return {*only};
+    std::vector<std::uint64_t> seeds(
+        number_in_environment("OURO_SEEDS").value_or(seeds_by_default));
     for (std::size_t i = 0; i < seeds.size(); ++i) seeds[i] = i + 1;
     return seeds;
 }
@@ -104,6 +107,8 @@ trial_report run_test(test_body body, const test_setting& setting, trial_options
     const context_of_assertions context(where.c_str());
     const bool real = setting.kind != reactor_kind::sim;
     const std::size_t descriptors = real ? open_descriptors() : 0;
+    if (const auto seconds = number_in_environment("OURO_PATIENCE"))
+        how.patience = std::chrono::seconds(*seconds);
     how.frames_before = frame_pool::stats().live;
     auto io = make_reactor(setting);
     trial_report report = run_trial(std::move(io), body(), how);

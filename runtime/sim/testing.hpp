@@ -4,13 +4,39 @@
 #include <ouro/runtime/sim/trial.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace ouro::sim {
 
-/// Makes the task of a test, anew for each run.
-using test_body = task<> (*)();
+/// Refers to what makes the task of a test, anew for each run: a function or an object that can be
+/// called and that outlives the runs.
+class test_body {
+public:
+    template <class Maker>
+        requires std::is_invocable_r_v<task<>, Maker&> &&
+                 (!std::is_same_v<std::remove_cvref_t<Maker>, test_body>)
+    test_body(Maker&& maker) noexcept {
+        using type = std::remove_reference_t<Maker>;
+        if constexpr (std::is_function_v<type>) {
+            function_ = &maker;
+        } else {
+            object_ = &maker;
+            call_ = [](const void* object) {
+                return (*static_cast<type*>(const_cast<void*>(object)))();
+            };
+        }
+    }
+
+    task<> operator()() const { return function_ ? function_() : call_(object_); }
+
+private:
+    task<> (*function_)() = nullptr;
+    task<> (*call_)(const void*) = nullptr;
+    const void* object_ = nullptr;
+};
 
 /// One way to run a test.
 struct test_setting {

@@ -1,10 +1,12 @@
 #include <ouro/runtime/sim/trial.hpp>
 
 #include <ouro/runtime/dump.hpp>
+#include <ouro/runtime/io/buffer_pool.hpp>
 #include <ouro/runtime/sim/reactor.hpp>
 #include <ouro/runtime/sim/shuffle.hpp>
 #include <ouro/runtime/sim/watchdog.hpp>
 
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -98,14 +100,23 @@ private:
         leftover(loop_->tasks().records() - loop_->tasks().alive(), "task records");
         leftover(loop_->timers().size(), "timers");
         leftover(loop_->io().in_flight(), "operations in flight");
+        leftover(buffers_out(), "receive buffers that are lent");
         if (world_) {
-            leftover(static_cast<reactor&>(loop_->io()).leased(), "leased buffers");
-            leftover(static_cast<reactor&>(loop_->io()).open(), "descriptors");
-            leftover(static_cast<reactor&>(loop_->io()).bad_closes(),
-                     "closes of what was not open");
+            const auto& io = static_cast<reactor&>(loop_->io());
+            leftover(io.open(), "descriptors");
+            leftover(io.bad_closes(), "closes of what was not open");
         }
         const std::uint64_t frames = frame_pool::stats().live;
         if (frames > how_.frames_before) leftover(frames - how_.frames_before, "frames");
+    }
+
+    std::size_t buffers_out() const {
+        try {
+            const buffer_pool& pool = loop_->io().buffers();
+            return pool.size() - pool.available();
+        } catch (const std::system_error&) {
+            return 0;  // this reactor has none to lend
+        }
     }
 
     void leftover(std::size_t count, const char* of_what) {

@@ -19,10 +19,10 @@ namespace ouro::sim {
 /// How a trial is run.
 struct trial_options {
     /// Frames that were alive before the task was made; what exceeds it at the end has leaked.
-    std::uint64_t frames_before = 0;
+    std::uint64_t frames_before = ~std::uint64_t{0};
     /// The task is cancelled after this many resumptions of any frame; 0: before its first.
     std::uint64_t cancel_after = no_cancel;
-    /// Real time after which a trial is taken for hanging.
+    /// Real time after which a trial is taken for hanging; run_test reads OURO_PATIENCE (seconds).
     duration patience = std::chrono::seconds(60);
     turn_limits turn;
 

@@ -44,7 +44,15 @@ enum class splitting : std::uint8_t {
 enum class act : std::uint8_t { open, bind, listen, accept, connect, receive, send };
 
 /// What the kinds of entries in the trace are called.
-enum class happening : std::uint8_t { resumed, started, tried, completed, cancelled, planned };
+enum class happening : std::uint8_t {
+    chosen,
+    resumed,
+    started,
+    tried,
+    completed,
+    cancelled,
+    planned
+};
 
 /// One simulated world.
 ///

@@ -22,8 +22,8 @@ public:
     /// others. Throws errc::cancelled; a cancelled arrival does not count.
     arrive_op arrive_and_wait() noexcept;
 
-    /// Takes no further part: one party less from this round on. When the others have all come, they
-    /// go on, and the first of them is told true.
+    /// Takes no further part: one party less from this round on. When the others have all come,
+    /// they go on, and the first of them is told true.
     void arrive_and_drop() noexcept;
 
     std::size_t parties() const noexcept { return parties_; }

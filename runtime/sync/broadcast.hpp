@@ -94,7 +94,9 @@ template <std::copy_constructible T>
 class [[nodiscard]] broadcast<T>::receiver {
 public:
     receiver(receiver&& other) noexcept
-        : of_(std::exchange(other.of_, nullptr)), position_(other.position_), missed_(other.missed_) {}
+        : of_(std::exchange(other.of_, nullptr)),
+          position_(other.position_),
+          missed_(other.missed_) {}
     receiver& operator=(receiver other) noexcept {
         std::swap(of_, other.of_);
         std::swap(position_, other.position_);

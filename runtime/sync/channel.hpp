@@ -35,6 +35,9 @@ class channel {
     static_assert(std::is_nothrow_move_constructible_v<T>, "handing over must not fail");
 
     class sender;
+    struct copy {
+        T held;
+    };
 
 public:
     class permit;
@@ -190,10 +193,9 @@ private:
 
 /// Sends a copy that it holds; see channel::send.
 template <class T>
-class channel<T>::send_copy_op final : private std::optional<T>, public send_op {
+class channel<T>::send_copy_op final : private copy, public send_op {
 public:
-    send_copy_op(channel& of, const T& value)
-        : std::optional<T>(value), send_op(of, **static_cast<std::optional<T>*>(this)) {}
+    send_copy_op(channel& of, const T& value) : copy{value}, send_op(of, copy::held) {}
 };
 
 /// Waits for a slot to keep; see channel::reserve.

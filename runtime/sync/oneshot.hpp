@@ -35,8 +35,8 @@ public:
     /// Whether nobody would receive a value: the receiver is gone, or a value was sent.
     bool is_closed() const noexcept { return peer_ == nullptr; }
 
-    /// Returns when the receiver is gone, for work that would be in vain. Throws errc::cancelled.
-    /// The sender must stay where it is meanwhile.
+    /// Returns when is_closed(): the receiver is gone, so that the work would be in vain. Throws
+    /// errc::cancelled. The sender must stay where it is meanwhile.
     closed_op closed() noexcept { return closed_op(*this); }
 
 private:

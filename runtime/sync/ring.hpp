@@ -15,7 +15,8 @@ class ring {
 public:
     /// Allocates room for `capacity` values, none for 0. May throw std::bad_alloc.
     explicit ring(std::size_t capacity)
-        : slots_(capacity ? std::allocator<T>().allocate(capacity) : nullptr), capacity_(capacity) {}
+        : slots_(capacity ? std::allocator<T>().allocate(capacity) : nullptr),
+          capacity_(capacity) {}
     ring(const ring&) = delete;
     ring& operator=(const ring&) = delete;
     ~ring() {

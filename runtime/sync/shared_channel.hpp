@@ -20,9 +20,9 @@ namespace ouro {
 /// Carries values between tasks of any workers and plain threads, first in, first out, and holds
 /// producers back when consumers do not keep up.
 ///
-///     co_await jobs.send(std::move(job));               // a task on any worker
-///     jobs.send_blocking(std::move(job));               // a plain thread
-///     while (auto job = co_await jobs.recv()) do_it(*job);   // a task on any worker, until close()
+///     co_await jobs.send(std::move(job));                   // a task on any worker
+///     jobs.send_blocking(std::move(job));                   // a plain thread
+///     while (auto job = co_await jobs.recv()) do_it(*job);  // a task, until close()
 ///
 /// Every call is allowed from any thread, but what awaits needs a worker and what blocks must not
 /// be on one. Each value goes to one receiver; waiting senders and receivers are served in arrival
@@ -123,8 +123,7 @@ class shared_channel<T>::send_op : public shared_op<send_op, void> {
     using base = shared_op<send_op, void>;
 
 public:
-    send_op(shared_channel& of, T& value) noexcept
-        : base("shared_channel send", &value), of_(of) {}
+    send_op(shared_channel& of, T& value) noexcept : base("shared_channel send", &value), of_(of) {}
 
 private:
     friend base;
@@ -202,7 +201,8 @@ bool shared_channel<T>::take(std::optional<T>& into, shared_wait_list& woken) no
         }
         return true;
     }
-    if (senders_.empty()) return false;  // they wait without items only when there is no room at all
+    if (senders_.empty())
+        return false;  // they wait without items only when there is no room at all
     into.emplace(std::move(offered_by(senders_.front())));
     senders_.answer_front(woken);
     return true;

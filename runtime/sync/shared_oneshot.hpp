@@ -1,6 +1,7 @@
 // shared_oneshot.hpp: one value, once, from any thread to any other.
 //
-// Both ends refer to one block, freed by whoever lets go last. Its `state_` says who may touch what:
+// Both ends refer to one block, freed by whoever lets go last. Its `state_` says who may touch
+// what:
 //
 //   open      nothing yet; the sender may put a value, the receiver may begin to wait
 //   waiting   the receiver waits; waiter_ is valid
@@ -187,9 +188,7 @@ private:
 /// What shared_oneshot() makes.
 template <class T>
 struct shared_oneshot_ends {
-    shared_oneshot_ends() {
-        sender.block_ = receiver.block_ = new shared_oneshot_block<T>;
-    }
+    shared_oneshot_ends() { sender.block_ = receiver.block_ = new shared_oneshot_block<T>; }
 
     shared_oneshot_sender<T> sender;
     shared_oneshot_receiver<T> receiver;

@@ -64,7 +64,7 @@ private:
     friend class wait_list;
 
     const char* what_;
-    errc error_ = errc();  // zero: it succeeded, or has not ended
+    errc error_ = errc();    // zero: it succeeded, or has not ended
     bool answered_ = false;  // without waiting, but the budget was used up
 };
 

@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <utility>
 
 namespace ouro {
@@ -96,8 +95,9 @@ public:
     /// Counts the present value as seen.
     void mark_seen() noexcept { seen_ = of_->version_; }
 
-    /// Returns when there is a value that this receiver has not seen, and counts it as seen. Several
-    /// changes in between are one. Throws errc::closed when there will be none, and errc::cancelled.
+    /// Returns when there is a value that this receiver has not seen, and counts it as seen.
+    /// Several changes in between are one. Throws errc::closed when there will be none, and
+    /// errc::cancelled.
     changed_op changed() noexcept { return changed_op(*this); }
 
     /// Returns once `wanted(const T&)` is true, at once when it is already. Throws like changed.
@@ -105,7 +105,7 @@ public:
     task<> wait_for(Predicate wanted) {
         if (executor::current().running()->owner->cancelled()) throw_error(errc::cancelled);
         mark_seen();
-        while (!std::invoke(wanted, get())) co_await changed();
+        while (!wanted(get())) co_await changed();
     }
 
 private:

@@ -37,8 +37,7 @@ namespace ouro {
 
 timer_wheel::timer_wheel(std::int64_t now) noexcept : tick_(now >> tick_bits) {
     OURO_ASSERT(now >= 0);
-    for (timer_link& head : heads_)
-        head.next_ = head.prev_ = &head;
+    for (timer_link& head : heads_) head.next_ = head.prev_ = &head;
 }
 
 void timer_wheel::arm(timer& which, std::int64_t when) noexcept {
@@ -202,8 +201,7 @@ void timer_wheel::take_due(unsigned slot, std::int64_t now) noexcept {
     timer_link* end = &head;  // the first that stays
     if (when_of(*head.prev_) > now) {
         end = head.next_;
-        while (when_of(*end) <= now)
-            end = end->next_;
+        while (when_of(*end) <= now) end = end->next_;
     }
     if (end == head.next_) return;
 
@@ -251,8 +249,7 @@ timer_link* timer_wheel::sort(timer_link* unsorted) noexcept {
 timer_link* timer_wheel::take_run(timer_link*& rest) noexcept {
     timer_link* const run = rest;
     timer_link* last = run;
-    while (last->next_ != nullptr && when_of(*last) <= when_of(*last->next_))
-        last = last->next_;
+    while (last->next_ != nullptr && when_of(*last) <= when_of(*last->next_)) last = last->next_;
     rest = last->next_;
     last->next_ = nullptr;
     return run;

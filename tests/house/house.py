@@ -210,7 +210,8 @@ def listed(house):
 
 
 def names(house, folder, path):
-    """Whether `folder`'s meson.build says 'path', or 'path' without .cpp where programs live."""
+    """Whether `folder`'s meson.build says 'path', or 'path' without its ending where programs live:
+    'runtime/task' stands for runtime/task.cpp or runtime/task_test.cpp."""
     build = house.source / folder / "meson.build"
     if not build.exists():
         return False
@@ -218,7 +219,7 @@ def names(house, folder, path):
     relative = path.relative_to(folder)
     wanted = [relative.as_posix()]
     if path.parts[0] not in CRATES:
-        wanted.append(relative.with_suffix("").as_posix())
+        wanted.append(relative.with_suffix("").as_posix().removesuffix("_test"))
     return any(f"'{name}'" in text for name in wanted)
 
 

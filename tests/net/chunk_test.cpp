@@ -96,9 +96,7 @@ TEST_CASE("only a chunk that lies just behind extends another") {
         CHECK(one.text() == "one ");
     }
     SUBCASE("backwards they do not") { CHECK_FALSE(two.extend(one)); }
-    SUBCASE("from another block they do not") {
-        CHECK_FALSE(one.extend(chunk::copy_of("two ")));
-    }
+    SUBCASE("from another block they do not") { CHECK_FALSE(one.extend(chunk::copy_of("two "))); }
     SUBCASE("an empty one takes anything, and anything takes an empty one") {
         chunk none;
         CHECK(none.extend(two));
@@ -158,7 +156,9 @@ TEST_CASE("blocks of every size hold what they promise") {
 }
 
 TEST_CASE("a freed full block is used again") {
-    { open_block warm(block_pool::full_bytes); }
+    {
+        open_block warm(block_pool::full_bytes);
+    }
     const auto before = block_pool::stats();
     for (int i = 0; i < 100; ++i) open_block again(block_pool::full_bytes);
     if (before.cached_bytes > 0) CHECK(block_pool::stats().from_system == before.from_system);

@@ -219,12 +219,14 @@ OURO_TEST_IO("a port alone listens on IPv4 and IPv6") {
     stream from_v4 = co_await at.accept();
     CHECK(from_v4.peer().host() == "127.0.0.1");  // not ::ffff:127.0.0.1
     CHECK(from_v4.local() == endpoint{"127.0.0.1", port});
+    if (!has_ipv6()) co_return;
     stream v6 = co_await connect(endpoint{"::1", port});
     stream from_v6 = co_await at.accept();
     CHECK(from_v6.peer().host() == "::1");
 }
 
 OURO_TEST_IO("an IPv6-only listener leaves the port to IPv4") {
+    if (!has_ipv6()) co_return;
     listener v6(endpoint("[::1]:0"), {.v6_only = true});
     listener every(endpoint("[::]:0"), {.v6_only = true});
     listener v4(endpoint::any_ipv4(every.local().port()));
@@ -334,6 +336,7 @@ OURO_TEST_KERNEL("running out of descriptors pauses accepting and then goes on")
     listener at(endpoint{"127.0.0.1", 0});
     std::vector<stream> servers;
     stream client = co_await connect(at.local());
+    co_await sleep_for(1ms);  // what a sanitizer sees for the first time costs it descriptors
     auto accepting = spawn(accept_one, std::ref(at), std::ref(servers));
     {
         const no_more_descriptors full;

@@ -4,10 +4,12 @@
 #include <ouro/net/stream_pair.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
+#include <ouro/runtime/sim/trial.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/timeout.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -116,17 +118,71 @@ OURO_TEST_IO("in a cancelled task it sends nothing") {
     CHECK(co_await receive_all(b) == "");
 }
 
-OURO_TEST_IO("a fast reader does not keep the worker from others") {
-    auto [a, b] = stream_pair();
-    bool others_ran = false;
-    auto bystander = [](bool& ran) -> task<> {
+namespace {
+
+/// A world that takes every byte at once, one by one.
+class eager_reactor final : public reactor {
+public:
+    std::string_view name() const noexcept override { return "eager"; }
+    bool submit(op& operation) noexcept override {
+        begin(operation);
+        finish(operation, 1, 0);
+        return false;
+    }
+    void cancel(op&) noexcept override {}
+    void turn(std::int64_t) noexcept override {}
+    void wake() noexcept override {}
+    buffer_pool& buffers() override { throw_error(errc::unsupported); }
+    int close(int) noexcept override { return 0; }
+};
+
+/// A stream of that world.
+stream eager_stream() { return stream(descriptor(1'000'000)); }
+
+void run_eagerly(sim::test_body body) {
+    const sim::trial_report report = sim::run_trial(std::make_unique<eager_reactor>(), body(), {});
+    CHECK_MESSAGE(report.clean(), report.hang, report.leftovers);
+    CHECK_MESSAGE(!report.failure, sim::text_of(report.failure));
+}
+
+task<> count_turns(bool& stop, int& turns) {
+    while (!stop) {
+        ++turns;
+        co_await yield();
+    }
+}
+
+}  // namespace
+
+TEST_CASE("short sends that complete at once leave turns to others") {
+    run_eagerly([]() -> task<> {
+        stream to = eager_stream();
+        bool stop = false;
+        int turns = 0;
+        auto others = spawn(count_turns(stop, turns));
+        co_await to.send_all(pattern(100));
+        CHECK(turns >= 10);
+        stop = true;
+        co_await others;
+    });
+}
+
+TEST_CASE("a send that waits for its next turn can be cancelled and closed") {
+    run_eagerly([]() -> task<> {
+        stream to = eager_stream();
+        const auto bytes = pattern(1'000);
+        auto sending = spawn(send_error(to, bytes));
         for (int i = 0; i < 3; ++i) co_await yield();
-        ran = true;
-    };
-    auto watcher = spawn(bystander, std::ref(others_ran));
-    co_await transfer(a, b, 4 << 20, 1 << 20);
-    CHECK(others_ran);
-    co_await watcher;
+        CHECK_FALSE(sending.finished());
+        sending.cancel();
+        CHECK(co_await sending == errc::cancelled);
+
+        auto again = spawn(send_error(to, bytes));
+        for (int i = 0; i < 3; ++i) co_await yield();
+        CHECK_FALSE(again.finished());
+        co_await to.close();
+        CHECK(co_await again == errc::cancelled);
+    });
 }
 
 TEST_CASE("sending can be cancelled anywhere") {

@@ -4,6 +4,7 @@
 #include <ouro/net/connect.hpp>
 #include <ouro/net/listener.hpp>
 #include <ouro/net/stream.hpp>
+#include <ouro/runtime/executor.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 
 #include <cstddef>
@@ -21,6 +22,18 @@ inline void doctest_on_kernel(sim::test_body body) {
     std::string missing;
     for (const sim::test_setting& setting : sim::real_settings(missing)) doctest_in(setting, body);
     if (!missing.empty()) DOCTEST_MESSAGE(missing);
+}
+
+/// True when there is an IPv6 loopback address; says so when there is none, since the rest of the
+/// test is then left out.
+inline bool has_ipv6() {
+    const int fd = executor::current().io().open_socket(AF_INET6, SOCK_STREAM, 0);
+    const descriptor probe(fd);
+    const endpoint where{"::1", 0};
+    if (fd >= 0 && executor::current().io().bind(fd, where.address(), where.length()) == 0)
+        return true;
+    DOCTEST_MESSAGE("this machine has no IPv6 loopback address: not tested with IPv6");
+    return false;
 }
 
 /// Bytes that tell where they are from, so that a lost or doubled one is seen.

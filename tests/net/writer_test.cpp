@@ -7,6 +7,7 @@
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
+#include <ouro/tests/sanitizer.hpp>
 
 #include <array>
 #include <cstdlib>
@@ -131,6 +132,7 @@ OURO_TEST_IO("the limit of pending bytes is taken to the last byte and not excee
     CHECK_FALSE(out.write(std::string(401, 'x')));
     CHECK_FALSE(out.write(chunk::copy_of(std::string(401, 'x'))));
     CHECK(out.prepare(401).empty());
+    CHECK(out.prepare(1).size() == 400);
     CHECK(out.pending_bytes() == 600);
     CHECK(out.write(std::string(400, 'b')));
     CHECK_FALSE(out.write("x"));
@@ -142,7 +144,8 @@ OURO_TEST_IO("the limit of pending bytes is taken to the last byte and not excee
 
 OURO_TEST_IO("a producer that waits below the low mark is held back by a slow peer") {
     auto [ours, theirs] = stream_pair();
-    writer out(ours, {.high_bytes = too_much / 2, .low_bytes = 1000, .pending_bytes_max = too_much});
+    writer out(ours,
+               {.high_bytes = too_much / 2, .low_bytes = 1000, .pending_bytes_max = too_much});
     CHECK(out.write(std::string(too_much, 'x')));
     CHECK(out.above_high());
     co_await settle();
@@ -233,6 +236,7 @@ OURO_TEST_IO("a peer that is gone ends the writer, and everybody is told") {
 OURO_TEST_IO("a peer that was gone before is found out by the first send") {
     auto [ours, theirs] = stream_pair();
     co_await theirs.close();
+    co_await settle();
     writer out(ours);
     CHECK(out.write("x"));
     auto flushed = co_await as_result(out.flush());
@@ -293,7 +297,9 @@ OURO_TEST_IO("a stream that was closed before a writer had its turn ends it") {
 OURO_TEST_IO("a writer that dies idle leaves nothing behind") {
     const auto frames = frame_pool::stats().live;
     auto [ours, theirs] = stream_pair();
-    { writer unused(ours); }
+    {
+        writer unused(ours);
+    }
     {
         writer out(ours);
         CHECK(out.write("sent"));
@@ -318,6 +324,8 @@ OURO_TEST_IO("writer and stream may die with a send in flight") {
     CHECK(out->pending_bytes() > 0);
     out.reset();
     pair.reset();
+    // A kernel's ring may still read them; elsewhere a send ends when its cancellation is asked.
+    if (executor::current().io().name() == "uring") CHECK(block_pool::stats().live > blocks);
     const std::size_t got = co_await count_to_end(std::move(theirs));
     CHECK(got > 0);
     CHECK(got < too_much);
@@ -560,10 +568,7 @@ OURO_TEST_IO("fan-out allocates nothing once it is warm") {
     const auto before = allocations;
     co_await fan_out_rounds(writers, pairs, 100);
     const auto made = allocations - before;
-#ifndef __SANITIZE_ADDRESS__
-    if (!sim::world::current_or_null()) CHECK(made == 0);
-#endif
-    (void)made;
+    if (!address_sanitizer && !sim::world::current_or_null()) CHECK(made == 0);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <ouro/runtime/as_result.hpp>
+
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/generator.hpp>
 #include <ouro/runtime/scope.hpp>

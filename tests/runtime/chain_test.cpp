@@ -1,10 +1,17 @@
-#include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/chain.hpp>
+
+#include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/combine.hpp>
+#include <ouro/runtime/generator.hpp>
+#include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/spawn.hpp>
+#include <ouro/runtime/time/interval.hpp>
 #include <ouro/runtime/time/sleep.hpp>
+#include <ouro/runtime/timeout.hpp>
 #include <ouro/tests/dies.hpp>
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -193,6 +200,75 @@ OURO_TEST("a request may travel on from inside a leaf, in a circle, too") {
     const auto second = co_await as_result(b);
     CHECK(first.error() == errc::cancelled);
     CHECK(second.error() == errc::cancelled);
+}
+
+namespace {
+
+task<> every_wait_is_refused(join_handle<int>& other, interval& beat,
+                             async_generator<int>& numbers) {
+    const auto cut = co_await as_result(sleep_for(1h));
+    CHECK(cut.error() == errc::cancelled);
+    const auto start = clock::now();
+    const auto slept = co_await as_result(sleep_for(0ms));
+    CHECK(slept.error() == errc::cancelled);
+    const auto yielded = co_await as_result(yield());
+    CHECK(yielded.error() == errc::cancelled);
+    const auto joined = co_await as_result(other);
+    CHECK(joined.error() == errc::cancelled);
+    const auto all = co_await as_result(all_of(sleep_for(1h), yield()));
+    CHECK(all.error() == errc::cancelled);
+    const auto any = co_await as_result(any_of(sleep_for(1h), yield()));
+    CHECK(any.error() == errc::cancelled);
+    const auto limited = co_await as_result(timeout(1ms, sleep_for(1h)));
+    CHECK(limited.error() == errc::cancelled);  // not timed out: that was not the reason
+    const auto ticked = co_await as_result(beat.tick());
+    CHECK(ticked.error() == errc::cancelled);
+    const auto next = co_await as_result(numbers.next());
+    CHECK(next.error() == errc::cancelled);
+    const auto settled = co_await as_result(settle());
+    CHECK(settled.error() == errc::cancelled);
+    auto body = [](scope&) -> task<> { co_await sleep_for(1h); };
+    const auto scoped = co_await as_result(with_scope(body));
+    CHECK(scoped.error() == errc::cancelled);
+    CHECK(clock::now() == start);
+    CHECK(current_cancellation() == cancel_reason::user);
+}
+
+async_generator<int> one_number() { co_yield 1; }
+
+}  // namespace
+
+OURO_TEST("once cancelled, a chain is refused every wait") {
+    auto other = spawn([]() -> task<int> {
+        co_await sleep_for(1h);
+        co_return 1;
+    });
+    interval beat(1ms);
+    auto numbers = one_number();
+    auto handle = spawn(every_wait_is_refused(other, beat, numbers));
+    co_await settle();
+    handle.cancel();
+    co_await handle;
+    CHECK_FALSE(other.finished());
+}
+
+OURO_TEST("a chain that waits on although it is refused gives way to others in between") {
+    bool over = false;
+    auto deaf = [](const bool& stop) -> task<int> {
+        int refusals = 0;
+        while (!stop) {
+            static_cast<void>(co_await as_result(sleep_for(1h)));
+            ++refusals;
+        }
+        co_return refusals;
+    };
+    auto handle = spawn(deaf, std::cref(over));
+    co_await settle();
+    handle.cancel();
+    for (int i = 0; i < 3; ++i) co_await yield();  // would never come back
+    over = true;
+    const int refusals = co_await handle;
+    CHECK(refusals > 100);
 }
 
 TEST_CASE("reasons have names") {

@@ -1,4 +1,5 @@
 #include <ouro/runtime/frame_pool.hpp>
+
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/task.hpp>
 

@@ -117,7 +117,9 @@ OURO_TEST("what it throws reaches who asks, and then it has ended") {
 
 OURO_TEST("destroyed before, between and after its values, it unwinds there") {
     std::string said;
-    { auto unstarted = count_seen(said); }
+    {
+        auto unstarted = count_seen(said);
+    }
     CHECK(said.empty());
     {
         auto numbers = count_seen(said);
@@ -163,8 +165,8 @@ OURO_TEST("in a chain that was asked to stop, nothing is produced and nothing lo
     auto consumer = spawn(
         [](std::string& said) -> task<> {
             auto numbers = count(0, 5);
-            auto zero = co_await numbers.next();
-            co_await as_result(sleep_for(1s));
+            co_await numbers.next();
+            static_cast<void>(co_await as_result(sleep_for(1s)));
             const auto refused = co_await as_result(numbers.next());
             if (refused.error() == errc::cancelled) said += '-';
             bool thrown = false;
@@ -186,10 +188,12 @@ OURO_TEST("in a chain that was asked to stop, nothing is produced and nothing lo
 
 OURO_TEST("a million values need no stack, and let the others run") {
     bool other_ran = false;
-    auto other = spawn([](bool& ran) -> task<> {
-        ran = true;
-        co_return;
-    }, std::ref(other_ran));
+    auto other = spawn(
+        [](bool& ran) -> task<> {
+            ran = true;
+            co_return;
+        },
+        std::ref(other_ran));
     auto numbers = count(0, 1'000'000);
     int seen = 0;
     int seen_before_other = 0;

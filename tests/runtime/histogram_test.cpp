@@ -25,7 +25,8 @@ TEST_CASE("small values are exact") {
 TEST_CASE("a reported value is never below the true one and at most 3.2 % above") {
     for (int bit = 0; bit < 64; ++bit) {
         for (std::int64_t offset : {-1, 0, 1, 12345}) {
-            const std::uint64_t value = (std::uint64_t{1} << bit) + static_cast<std::uint64_t>(offset);
+            const std::uint64_t value =
+                (std::uint64_t{1} << bit) + static_cast<std::uint64_t>(offset);
             histogram one;
             one.record(value);
             one.record(UINT64_MAX);  // so that the maximum does not hide the bucket's width

@@ -1,4 +1,5 @@
 #include <ouro/runtime/result.hpp>
+
 #include <ouro/tests/dies.hpp>
 
 #include <doctest/doctest.h>

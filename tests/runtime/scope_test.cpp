@@ -1,5 +1,6 @@
-#include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
+
+#include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
@@ -343,9 +344,7 @@ OURO_TEST("children inherit the deadline of the scope, not of the moment they ar
         tasks.spawn(child, in_child);
         co_return;
     };
-    auto body = [&](scope& tasks) -> task<> {
-        co_await timeout(1ms, start_child(tasks));
-    };
+    auto body = [&](scope& tasks) -> task<> { co_await timeout(1ms, start_child(tasks)); };
     co_await with_scope(body);
     CHECK(in_child == time_point::max());
 }

@@ -1,7 +1,8 @@
+#include <ouro/runtime/spawn.hpp>
+
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/log.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
-#include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 #include <ouro/tests/bare_loop.hpp>

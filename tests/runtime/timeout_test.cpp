@@ -1,10 +1,13 @@
+#include <ouro/runtime/timeout.hpp>
+
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
-#include <ouro/runtime/timeout.hpp>
 
+#include <memory>
 #include <stdexcept>
+#include <string>
 
 using namespace ouro;
 using namespace std::chrono_literals;
@@ -29,6 +32,16 @@ task<cancel_reason> reason_inside() {
     const auto slept = co_await as_result(sleep_for(1h));
     CHECK(slept.error() == errc::cancelled);
     co_return current_cancellation();
+}
+
+task<std::unique_ptr<int>> boxed(int number) {
+    co_await yield();
+    co_return std::make_unique<int>(number);
+}
+
+task<int&> reference_to(int& number) {
+    co_await yield();
+    co_return number;
 }
 
 task<int> throws_something() {
@@ -167,10 +180,166 @@ OURO_TEST("sleeping for ever is legal and can be cut") {
 
 namespace {
 
+/// An awaiter that throws instead of suspending.
+struct refusal {
+    bool ready_throws = false;
+    bool await_ready() const {
+        if (ready_throws) throw std::runtime_error("not ready");
+        return false;
+    }
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P>) const {
+        throw std::runtime_error("cannot suspend");
+    }
+    int await_resume() const { return 0; }
+};
+
+}  // namespace
+
+OURO_TEST("what throws instead of suspending leaves the chain as it was") {
+    for (const bool ready_throws : {false, true}) {
+        const refusal no{ready_throws};
+        const std::string expected = ready_throws ? "not ready" : "cannot suspend";
+        int caught = 0;
+        try {
+            co_await timeout(1h, no);
+        } catch (const std::runtime_error& error) {
+            caught += error.what() == expected;
+        }
+        try {
+            co_await shield(no);
+        } catch (const std::runtime_error& error) {
+            caught += error.what() == expected;
+        }
+        try {
+            static_cast<void>(co_await timeout(1h, shield(timeout(2h, as_result(no)))));
+        } catch (const std::runtime_error& error) {
+            caught += error.what() == expected;
+        }
+        CHECK(caught == 3);
+        CHECK(current_deadline() == time_point::max());
+        CHECK(executor::current().timers().empty());
+    }
+    co_await sleep_for(1ms);  // and it can wait
+    auto handle = spawn([]() -> task<> {
+        try {
+            co_await timeout(1h, refusal());
+        } catch (const std::runtime_error&) {
+        }
+        co_await sleep_for(1h);
+    });
+    co_await settle();
+    handle.cancel();
+    const auto ended = co_await as_result(handle);
+    CHECK(ended.error() == errc::cancelled);
+}
+
+OURO_TEST("what is ready needs no time, even if there is none") {
+    co_await timeout(0ms, std::suspend_never());
+    co_await timeout(-1h, std::suspend_never());
+    co_await timeout(duration::max(), std::suspend_never());
+    co_await shield(std::suspend_never());
+    CHECK(executor::current().timers().empty());
+    auto handle = spawn(value_after(0ms, 4));
+    while (!handle.finished()) co_await sleep_for(1ms);
+    const int got = co_await timeout(-1ms, handle);
+    CHECK(got == 4);
+}
+
+OURO_TEST("a limit in the past cuts at the first wait") {
+    const auto start = clock::now();
+    const auto cut = co_await as_result(timeout(-1h, sleep_for(1h)));
+    CHECK(cut.error() == errc::timed_out);
+    const auto none = co_await as_result(timeout(duration::min(), sleep_for(1h)));
+    CHECK(none.error() == errc::timed_out);
+    const auto late = co_await as_result(with_deadline(time_point::min(), value_after(1h, 1)));
+    CHECK(late.error() == errc::timed_out);
+    CHECK(clock::now() == start);
+}
+
+OURO_TEST("a handle in a variable can be waited for with a limit, again and again") {
+    auto handle = spawn(value_after(5ms, 3));
+    int tries = 0;
+    for (;; ++tries) {
+        const auto got = co_await as_result(timeout(1ms, handle));
+        if (got) break;
+        CHECK(got.error() == errc::timed_out);
+    }
+    CHECK(tries >= 4);
+}
+
+OURO_TEST("an outer cancellation is not taken for the timeout") {
+    auto body = []() -> task<std::error_code> {
+        const auto got = co_await as_result(timeout(1h, timeout(2h, sleep_for(3h))));
+        co_return got.error();
+    };
+    auto handle = spawn(body);
+    co_await settle();
+    handle.cancel();
+    const auto error = co_await handle;
+    CHECK(error == errc::cancelled);
+}
+
+OURO_TEST("timeouts and shields in one expression keep their order") {
+    const auto start = clock::now();
+    // The shield protects from the outer limit, not from the inner one.
+    const auto inner = co_await as_result(timeout(1ms, shield(timeout(3ms, sleep_for(1h)))));
+    CHECK(inner.error() == errc::timed_out);
+    CHECK(clock::now() - start == 3ms);
+    const int late = co_await timeout(1ms, shield(shield(value_after(2ms, 7))));
+    CHECK(late == 7);
+    auto body = []() -> task<int> {
+        co_return co_await shield(timeout(1h, shield(timeout(1h, value_after(2ms, 8)))));
+    };
+    auto handle = spawn(body);
+    co_await settle();
+    handle.cancel();
+    const int kept = co_await handle;
+    CHECK(kept == 8);
+}
+
+OURO_TEST("a request that comes between the result and the step of the task leaves the result") {
+    auto body = []() -> task<int> {
+        const int got = co_await timeout(1h, value_after(1ms, 1));
+        const auto after = co_await as_result(sleep_for(1h));
+        CHECK(after.error() == errc::cancelled);
+        co_return got;
+    };
+    auto handle = spawn(body);
+    auto cancels_at_the_same_time = [](join_handle<int>& whom) -> task<> {
+        co_await sleep_for(1ms);
+        whom.cancel();
+    };
+    auto other = spawn(cancels_at_the_same_time, std::ref(handle));
+    co_await other;
+    const auto got = co_await as_result(handle);
+    // Who of the two came first at that moment is left to chance.
+    CHECK((got || got.error() == errc::cancelled));
+}
+
+OURO_TEST("a value that cannot be copied, a reference and nothing pass") {
+    const auto box = co_await timeout(1h, boxed(3));
+    CHECK(*box == 3);
+    int number = 1;
+    int& same = co_await shield(timeout(1h, reference_to(number)));
+    CHECK(&same == &number);
+    const auto there = co_await as_result(timeout(1h, reference_to(number)));
+    CHECK(&*there == &number);
+    co_await timeout(1h, shield(sleep_for(1ms)));
+}
+
+namespace {
+
 task<> limited() {
     const auto a = co_await as_result(timeout(1ms, timeout(3ms, value_after(2ms, 1))));
     const auto b = co_await as_result(timeout(3ms, shield(value_after(1ms, 2))));
     if (a || b) co_await timeout(1h, yield());
+    const auto c = co_await as_result(shield(timeout(1ms, shield(timeout(2ms, sleep_for(3ms))))));
+    CHECK(c.error() == errc::timed_out);
+    co_await shield(with_deadline(clock::now() + 1h, timeout(1h, shield(value_after(1ms, 1)))));
+    auto handle = spawn(value_after(2ms, 1));
+    static_cast<void>(co_await as_result(timeout(1ms, handle)));
+    co_await timeout(1h, handle);
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
+#include <ouro/runtime/turn_end.hpp>
+
 #include <ouro/runtime/executor.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/time/sleep.hpp>
-#include <ouro/runtime/turn_end.hpp>
 
 #include <string>
 
@@ -68,7 +69,13 @@ class waker final : public flusher {
 public:
     explicit waker(bool& done) noexcept : done_(done) {}
     void flush() noexcept override {
-        spawn([](bool& done) -> task<> { done = true; co_return; }, std::ref(done_)).detach();
+        spawn(
+            [](bool& done) -> task<> {
+                done = true;
+                co_return;
+            },
+            std::ref(done_))
+            .detach();
     }
 
 private:

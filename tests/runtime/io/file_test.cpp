@@ -4,10 +4,11 @@
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 
+#include <unistd.h>
+
 #include <array>
 #include <cstdlib>
 #include <string>
-#include <unistd.h>
 
 using namespace ouro;
 
@@ -27,7 +28,9 @@ private:
     std::string path_ = "/tmp/ouro-file-XXXXXX";
 };
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+    return std::as_bytes(std::span(text));
+}
 
 std::string_view text_of(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -105,18 +108,20 @@ OURO_TEST_IO("an operation of a cancelled task does nothing; close leaves the fi
     CHECK(why == errc::cancelled);
     auto closing = spawn([](file& it) -> task<> { co_await it.close(); }, std::ref(one));
     closing.cancel();
-    co_await as_result(closing);
+    static_cast<void>(co_await as_result(closing));
     CHECK(one.is_open());
 }
 
 OURO_TEST_IO("cancelling what is in flight never leaks a descriptor or a frame") {
     const temporary_folder folder;
     for (int round = 0; round < 20; ++round) {
-        auto opening = spawn([](std::string path) -> task<> {
-            const file opened = co_await file::open(path, O_RDWR | O_CREAT);
-        }, folder.at("file"));
+        auto opening = spawn(
+            [](std::string path) -> task<> {
+                const file opened = co_await file::open(path, O_RDWR | O_CREAT);
+            },
+            folder.at("file"));
         for (int i = 0; i < round % 5; ++i) co_await yield();
         opening.cancel();
-        co_await as_result(opening);
+        static_cast<void>(co_await as_result(opening));
     }
 }

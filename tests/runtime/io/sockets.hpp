@@ -9,11 +9,11 @@
 #include <ouro/runtime/task.hpp>
 
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <cstddef>
 #include <span>
 #include <string_view>
-#include <sys/socket.h>
 #include <utility>
 
 namespace ouro::testing {
@@ -46,7 +46,9 @@ inline ends unix_pair() {
     return {descriptor(numbers[0]), descriptor(numbers[1])};
 }
 
-inline descriptor tcp_socket() { return descriptor(checked(io().open_socket(AF_INET, SOCK_STREAM, 0))); }
+inline descriptor tcp_socket() {
+    return descriptor(checked(io().open_socket(AF_INET, SOCK_STREAM, 0)));
+}
 
 inline sockaddr_in loopback(std::uint16_t port = 0) {
     sockaddr_in address{};

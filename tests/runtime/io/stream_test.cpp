@@ -85,7 +85,8 @@ OURO_TEST_IO("a vectored send keeps the order of its parts") {
     std::array<iovec, 3> parts;
     for (std::size_t i = 0; i < parts.size(); ++i) parts[i] = {words[i].data(), words[i].size()};
     const std::size_t sent = co_await send_vector_op(pair.near, parts);
-    CHECK(sent == 13);
+    CHECK(sent > 0);
+    co_await send_all(pair.near, bytes_of(std::string_view("one two three").substr(sent)));
     std::array<std::byte, 13> space;
     const auto got = co_await receive_all(pair.far, space);
     CHECK(text_of(got) == "one two three");

@@ -1,10 +1,9 @@
 #include <ouro/runtime/sync/auto_reset_event.hpp>
 
+#include "waits_for.hpp"
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
-
-#include "waits_for.hpp"
 
 #include <functional>
 #include <string>

@@ -1,11 +1,10 @@
 #include <ouro/runtime/sync/channel.hpp>
 
+#include "waits_for.hpp"
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/timeout.hpp>
-
-#include "waits_for.hpp"
 
 #include <functional>
 #include <memory>
@@ -452,7 +451,7 @@ OURO_TEST("several producers and consumers pass on every value once") {
     CHECK(sum == 4950);
 }
 
-// Counts what is sent and what is received; whatever is cancelled, the difference is in the channel.
+// Counts what is sent and what is received; whatever is cancelled, the channel has the difference.
 template <std::size_t Capacity, bool Reserving>
 task<> pass_on() {
     channel<int> numbers(Capacity);

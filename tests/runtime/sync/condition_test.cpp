@@ -1,11 +1,10 @@
 #include <ouro/runtime/sync/condition.hpp>
 
+#include "waits_for.hpp"
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/timeout.hpp>
-
-#include "waits_for.hpp"
 
 #include <deque>
 #include <functional>

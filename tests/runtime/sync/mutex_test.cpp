@@ -1,13 +1,12 @@
 #include <ouro/runtime/sync/mutex.hpp>
 
+#include "waits_for.hpp"
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/sim/run.hpp>
 #include <ouro/runtime/timeout.hpp>
-
-#include "dies.hpp"
-#include "waits_for.hpp"
+#include <ouro/tests/dies.hpp>
 
 #include <functional>
 #include <string>
@@ -190,7 +189,8 @@ task<> hold_while_others_wait() {
     std::string order;
     const auto ended = co_await as_result(with_scope([&](scope& tasks) -> task<> {
         auto held = co_await lock.lock();
-        for (char name = 'a'; name < 'e'; ++name) tasks.spawn(lock_and_sign, lock, order, char(name));
+        for (char name = 'a'; name < 'e'; ++name)
+            tasks.spawn(lock_and_sign, lock, order, char(name));
         co_await yield();
         held.unlock();
         auto again = co_await lock.lock();

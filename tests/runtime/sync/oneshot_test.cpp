@@ -1,12 +1,11 @@
 #include <ouro/runtime/sync/oneshot.hpp>
 
+#include "waits_for.hpp"
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/sim/run.hpp>
-
-#include "dies.hpp"
-#include "waits_for.hpp"
+#include <ouro/tests/dies.hpp>
 
 #include <functional>
 #include <memory>
@@ -52,7 +51,9 @@ OURO_TEST("a sender that goes without a value is noticed, before and while waiti
     std::string got;
     auto waiting = spawn(receive, std::ref(answer), std::ref(got));
     co_await settle();
-    { auto gone = std::move(reply); }
+    {
+        auto gone = std::move(reply);
+    }
     co_await settle();
     CHECK(got == "#");
     const auto again = co_await as_result(answer.recv());
@@ -90,7 +91,9 @@ OURO_TEST("a receiver that goes is noticed by the sender") {
     co_await settle();
     CHECK(waits_for(watching) == "oneshot closed");
     CHECK_FALSE(noticed);
-    { auto gone = std::move(answer); }
+    {
+        auto gone = std::move(answer);
+    }
     co_await settle();
     CHECK(noticed);
     CHECK(reply.is_closed());
@@ -99,9 +102,9 @@ OURO_TEST("a receiver that goes is noticed by the sender") {
 
 OURO_TEST("waiting for the receiver to go can be cancelled") {
     auto [reply, answer] = oneshot<std::string>();
-    auto watching = spawn(
-        [](oneshot_sender<std::string>& reply) -> task<> { co_await reply.closed(); },
-        std::ref(reply));
+    auto watching =
+        spawn([](oneshot_sender<std::string>& reply) -> task<> { co_await reply.closed(); },
+              std::ref(reply));
     co_await settle();
     watching.cancel();
     co_await settle();

@@ -1,8 +1,8 @@
 #include <ouro/runtime/sync/ring.hpp>
 
-#include <doctest/doctest.h>
+#include <ouro/tests/dies.hpp>
 
-#include "dies.hpp"
+#include <doctest/doctest.h>
 
 #include <memory>
 

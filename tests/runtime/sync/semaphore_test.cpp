@@ -1,12 +1,11 @@
 #include <ouro/runtime/sync/semaphore.hpp>
 
+#include "waits_for.hpp"
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/sim/run.hpp>
-
-#include "dies.hpp"
-#include "waits_for.hpp"
+#include <ouro/tests/dies.hpp>
 
 #include <functional>
 #include <string>
@@ -27,7 +26,7 @@ task<> take_and_note(semaphore& permits, std::string& order, std::size_t count, 
         order += name;
     else
         order += mine.error() == errc::closed ? '#' : '-';
-    co_await as_result(yield());
+    static_cast<void>(co_await as_result(yield()));
 }
 
 OURO_TEST("a released permit goes to the oldest waiter") {
@@ -187,7 +186,8 @@ task<> use_twice(semaphore& permits, std::size_t count) {
 task<> share_three_permits() {
     semaphore permits{3};
     const auto ended = co_await as_result(with_scope([&](scope& tasks) -> task<> {
-        for (std::size_t count : {1, 2, 3, 2, 1}) tasks.spawn(use_twice, permits, std::size_t(count));
+        for (std::size_t count : {1, 2, 3, 2, 1})
+            tasks.spawn(use_twice, permits, std::size_t(count));
         co_await yield();
     }));
     CHECK(permits.available() == 3);

@@ -1,14 +1,13 @@
 #include <ouro/runtime/sync/shared_channel.hpp>
 
+#include "waits_for.hpp"
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/blocking.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/timeout.hpp>
-
-#include "dies.hpp"
-#include "waits_for.hpp"
+#include <ouro/tests/dies.hpp>
 
 #include <atomic>
 #include <memory>

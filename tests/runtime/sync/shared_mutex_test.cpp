@@ -1,11 +1,10 @@
 #include <ouro/runtime/sync/shared_mutex.hpp>
 
+#include "waits_for.hpp"
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
-
-#include "dies.hpp"
-#include "waits_for.hpp"
+#include <ouro/tests/dies.hpp>
 
 #include <functional>
 #include <string>
@@ -21,7 +20,6 @@ struct story {
     bool gate = false;
 };
 
-
 task<> reads(story& in, char name) {
     auto held = co_await as_result(in.lock.lock_shared());
     if (!held) {
@@ -29,7 +27,7 @@ task<> reads(story& in, char name) {
         co_return;
     }
     in.said += name;
-    while (!in.gate) co_await as_result(yield());
+    while (!in.gate) static_cast<void>(co_await as_result(yield()));
 }
 
 task<> writes(story& in, char name) {
@@ -41,7 +39,7 @@ task<> writes(story& in, char name) {
     CHECK(in.lock.locked());
     CHECK(in.lock.readers() == 0);
     in.said += name;
-    co_await as_result(yield());
+    static_cast<void>(co_await as_result(yield()));
 }
 
 OURO_TEST("readers share, writers do not") {

@@ -1,12 +1,11 @@
 #include <ouro/runtime/sync/shared_oneshot.hpp>
 
+#include "waits_for.hpp"
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/timeout.hpp>
-
-#include "waits_for.hpp"
 
 #include <memory>
 #include <string>
@@ -128,9 +127,8 @@ TEST_CASE("it can be cancelled anywhere") {
 TEST_CASE("a thread answers a task, whoever is first, and may outlive the run") {
     for (int i = 0; i < 300; ++i) {
         auto ends = shared_oneshot<value>();
-        std::thread thread([to = std::move(ends.sender), i]() mutable {
-            to.send(std::make_unique<int>(i));
-        });
+        std::thread thread(
+            [to = std::move(ends.sender), i]() mutable { to.send(std::make_unique<int>(i)); });
         auto body = [](shared_oneshot_receiver<value> from) -> task<int> {
             value got = co_await from.recv();
             co_return *got;
@@ -161,9 +159,8 @@ TEST_CASE("a task answers a thread") {
 // The receiver gives up about when the answer comes: it has it, or may ask once more.
 task<> give_up_about_then(int round) {
     auto ends = shared_oneshot<value>();
-    std::thread thread([to = std::move(ends.sender), round]() mutable {
-        to.send(std::make_unique<int>(round));
-    });
+    std::thread thread(
+        [to = std::move(ends.sender), round]() mutable { to.send(std::make_unique<int>(round)); });
     auto got = co_await as_result(timeout(std::chrono::microseconds(20), ends.receiver.recv()));
     if (!got) {
         CHECK(got.error() == errc::timed_out);

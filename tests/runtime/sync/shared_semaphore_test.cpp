@@ -1,11 +1,10 @@
 #include <ouro/runtime/sync/shared_semaphore.hpp>
 
+#include "waits_for.hpp"
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
-
-#include "waits_for.hpp"
 
 #include <atomic>
 #include <string>
@@ -94,9 +93,8 @@ task<> scenario() {
         tasks.spawn(take, permits, ignored, 'a', 2);
         tasks.spawn(take, permits, ignored, 'b', 1);
         co_await yield();
-        permits.release(2);
+        permits.release(4);
         auto again = co_await permits.acquire();
-        permits.release(2);
     };
     co_await with_scope(body);
 }

@@ -1,11 +1,10 @@
 #include <ouro/runtime/sync/watch.hpp>
 
+#include "waits_for.hpp"
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
-
-#include "dies.hpp"
-#include "waits_for.hpp"
+#include <ouro/tests/dies.hpp>
 
 #include <functional>
 #include <memory>
@@ -159,7 +158,8 @@ OURO_TEST("two that set and follow each other let the others run") {
     auto mine = number.subscribe();
     int rounds = 0;
     auto eager = spawn(
-        [](watch<int>& number, watch<int>::receiver& mine, const bool& stop, int& rounds) -> task<> {
+        [](watch<int>& number, watch<int>::receiver& mine, const bool& stop,
+           int& rounds) -> task<> {
             for (; !stop && rounds < 100'000; ++rounds) {
                 number.set(rounds);
                 co_await mine.changed();

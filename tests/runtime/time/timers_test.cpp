@@ -374,8 +374,7 @@ private:
 comparison::comparison(std::uint64_t seed)
     : random_(seed), span_bits_max_(4 + below(59)), now_(some_span()), wheel_(now_) {
     const std::uint64_t members = 1 + below(200);
-    for (std::uint64_t i = 0; i < members; ++i)
-        members_.emplace_back(*this);
+    for (std::uint64_t i = 0; i < members; ++i) members_.emplace_back(*this);
 }
 
 comparison::~comparison() {
@@ -386,8 +385,7 @@ comparison::~comparison() {
 
 void comparison::step() {
     const std::uint64_t changes = below(20);
-    for (std::uint64_t i = 0; i < changes; ++i)
-        change_one();
+    for (std::uint64_t i = 0; i < changes; ++i) change_one();
     advance();
 }
 
@@ -460,24 +458,24 @@ void comparison::compare() {
 
 std::int64_t comparison::some_deadline() {
     switch (below(8)) {
-    case 0: return now_ - some_span();
-    case 1: return some_member().when();
-    case 2: return later(some_span()) / tick * tick;
-    case 3: return later(some_span()) / second * second;
-    case 4: return later(static_cast<std::int64_t>(below(3 * tick)));
-    default: return later(some_span());
+        case 0: return now_ - some_span();
+        case 1: return some_member().when();
+        case 2: return later(some_span()) / tick * tick;
+        case 3: return later(some_span()) / second * second;
+        case 4: return later(static_cast<std::int64_t>(below(3 * tick)));
+        default: return later(some_span());
     }
 }
 
 std::int64_t comparison::some_moment() {
     switch (below(8)) {
-    case 0: return now_;
-    case 1: return armed_.empty() ? now_ : std::max(now_, wheel_.next());
-    case 2: return std::max(now_, some_member().when());
-    case 3: return std::max(now_, some_member().when() - 1);
-    case 4: return later(static_cast<std::int64_t>(below(3 * tick)));
-    case 5: return later(some_span());
-    default: return later(some_span() >> 8);
+        case 0: return now_;
+        case 1: return armed_.empty() ? now_ : std::max(now_, wheel_.next());
+        case 2: return std::max(now_, some_member().when());
+        case 3: return std::max(now_, some_member().when() - 1);
+        case 4: return later(static_cast<std::int64_t>(below(3 * tick)));
+        case 5: return later(some_span());
+        default: return later(some_span() >> 8);
     }
 }
 
@@ -493,8 +491,7 @@ TEST_CASE("a wheel does what a multimap would do, at every scale of time") {
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
         CAPTURE(seed);
         comparison both{seed};
-        for (int i = 0; i < 300; ++i)
-            both.step();
+        for (int i = 0; i < 300; ++i) both.step();
         REQUIRE(both.differences() == 0);
         fired += both.fired();
     }

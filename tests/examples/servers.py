@@ -1,0 +1,87 @@
+"""Starting and ending the example servers, and talking to them: for the tests in this folder."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+
+TIMEOUT = 20
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running(command, announces="listening"):
+    """Runs a server until the block ends; yields the process. It must end by SIGTERM, with 0."""
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        line = server.stdout.readline()
+        assert line.startswith(announces), f"{command} said: {line!r}"
+        yield server
+        assert server.poll() is None, f"{command} ended by itself: {server.returncode}"
+    finally:
+        if server.poll() is None:
+            server.send_signal(signal.SIGTERM)
+        server.report = server.stdout.read()
+        code = server.wait(timeout=TIMEOUT)
+    assert code == 0, f"{command} ended with {code}"
+
+
+class Peer:
+    """One connection, with lines."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+        self.lines = self.socket.makefile("rb")
+
+    def send(self, data):
+        self.socket.sendall(data)
+        return self
+
+    def line(self):
+        return self.lines.readline()
+
+    def expect(self, line):
+        got = self.line()
+        assert got == line, f"expected {line!r}, got {got!r}"
+        return self
+
+    def expect_error_and_end(self):
+        got = self.line()
+        assert got.startswith(b"ERROR ") and got.endswith(b"\r\n"), f"no ERROR line but {got!r}"
+        self.expect_end()
+
+    def expect_end(self):
+        rest = self.lines.read()
+        assert rest == b"", f"expected the end, got {rest[:100]!r}"
+
+    def half_close(self):
+        self.socket.shutdown(socket.SHUT_WR)
+        return self
+
+    def reset(self):
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.lines.close()
+        self.socket.close()
+
+    def close(self):
+        self.lines.close()
+        self.socket.close()
+
+
+def wait_until(condition, what):
+    """Polls a condition of another process, which nothing can signal; fails after TIMEOUT."""
+    end = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain until {what}"
+        time.sleep(0.005)
+
+
+def open_descriptors(process):
+    return len(os.listdir(f"/proc/{process.pid}/fd"))
