@@ -75,7 +75,8 @@ void fill_await::prepare(io_uring_sqe& entry) noexcept {
 }
 
 int fill_await::attempt() noexcept {
-    return errno_result(::recv(fd(), into_.data(), into_.size(), MSG_DONTWAIT));
+    return received_of(errno_result(::recv(fd(), into_.data(), into_.size(), MSG_DONTWAIT)),
+                       into_.size());
 }
 
 void fill_await::completed(std::int32_t result, std::uint32_t) noexcept {

@@ -10,7 +10,11 @@
 //     generation, and stale ones are ignored.
 //  4. Completing an operation may submit others and make the table grow: no reference to a slot is
 //     kept across `finish`.
-//  5. The wake descriptor is edge-triggered too and never read: each write is an edge.
+//  5. A receive from a TCP socket that got less than it asked for has emptied it; what comes later is
+//     an edge. So the next receive is parked without an attempt that would answer -EAGAIN, unless
+//     the event spoke of an end (which no later edge would tell again) or of urgent data (at which
+//     a receive stops short).
+//  6. The wake descriptor is edge-triggered too and never read: each write is an edge.
 
 #include <ouro/runtime/check.hpp>
 #include <ouro/runtime/error.hpp>
@@ -18,6 +22,7 @@
 #include <ouro/runtime/io/reactor.hpp>
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -32,9 +37,10 @@
 namespace ouro {
 namespace {
 
-constexpr std::uint32_t interest = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+constexpr std::uint32_t interest = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 constexpr std::uint32_t readable = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 constexpr std::uint32_t writable = EPOLLOUT | EPOLLHUP | EPOLLERR;
+constexpr std::uint32_t peculiar = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
 constexpr std::size_t events_max = 256;
 constexpr std::int64_t second = 1'000'000'000;
 constexpr std::int64_t millisecond = 1'000'000;
@@ -43,6 +49,13 @@ constexpr std::int64_t millisecond = 1'000'000;
 /// short by more than that; the rest is short enough to be exact.
 constexpr std::int64_t long_sleep = 100 * millisecond;
 constexpr std::int64_t long_sleep_cut = 500;  // a 500th
+
+bool is_tcp(int fd) noexcept {
+    int protocol = 0;
+    socklen_t size = sizeof protocol;
+    return ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+           protocol == IPPROTO_TCP;
+}
 
 class epoll_reactor final : public reactor {
 public:
@@ -68,6 +81,8 @@ private:
         op* writer = nullptr;
         std::uint32_t generation = 0;
         bool registered = false;
+        bool tells_when_empty = false;  // a short receive means that nothing is left: rule 5
+        bool empty = false;             // it did, and no event has come since
 
         op*& waiting(readiness side) noexcept {
             return side == readiness::readable ? reader : writer;
@@ -75,6 +90,8 @@ private:
     };
 
     int attempt(op& operation) noexcept;
+    bool known_empty(int fd) const noexcept;
+    void note_empty(int fd) noexcept;
     bool park(op& operation) noexcept;
     int register_slot(int fd) noexcept;
     slot& slot_of(int fd);
@@ -120,6 +137,8 @@ epoll_reactor::~epoll_reactor() {
 
 bool epoll_reactor::submit(op& operation) noexcept {
     begin(operation);
+    if (operation.needs() == readiness::readable && known_empty(operation.fd()))
+        return park(operation);
     const int result = attempt(operation);
     if (result == -EAGAIN && operation.needs() != readiness::always) return park(operation);
     finish(operation, result, 0);
@@ -132,7 +151,19 @@ int epoll_reactor::attempt(op& operation) noexcept {
         ++stats_.system_calls;
         result = operation.attempt();
     } while (result == -EINTR);
+    if (came_short(operation)) note_empty(operation.fd());
     return result;
+}
+
+bool epoll_reactor::known_empty(int fd) const noexcept {
+    return static_cast<std::size_t>(fd) < slots_.size() &&
+           slots_[static_cast<std::size_t>(fd)].empty;
+}
+
+void epoll_reactor::note_empty(int fd) noexcept {
+    if (static_cast<std::size_t>(fd) >= slots_.size()) return;
+    slot& here = slots_[static_cast<std::size_t>(fd)];
+    here.empty = here.tells_when_empty;
 }
 
 bool epoll_reactor::park(op& operation) noexcept {
@@ -158,6 +189,7 @@ int epoll_reactor::register_slot(int fd) noexcept {
     ++stats_.system_calls;
     if (::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) < 0) return -errno;
     here.registered = true;
+    here.tells_when_empty = is_tcp(fd);
     return 0;
 }
 
@@ -177,14 +209,12 @@ void epoll_reactor::turn(std::int64_t until) noexcept {
 }
 
 int epoll_reactor::wait(std::int64_t until) noexcept {
-    const bool forever = until == std::numeric_limits<std::int64_t>::max();
-    std::int64_t left = until > 0 && !forever ? until - now() : 0;
-    if (left < 0) left = 0;
-    const bool sleeps = forever || left > 0;
-    if (!sleeps && in_flight() == 0) return 0;  // nobody waits for an event
+    std::int64_t left = sleep_until(until);
+    const bool forever = left == std::numeric_limits<std::int64_t>::max();
+    if (left == 0 && in_flight() == 0) return 0;  // nobody waits for an event
     if (left > long_sleep) left -= left / long_sleep_cut;
     ++stats_.system_calls;
-    if (sleeps) ++stats_.waits;
+    if (left > 0) ++stats_.waits;
     int count = -1;
     if (exact_sleeps_) {
         const timespec limit{left / second, left % second};
@@ -205,6 +235,8 @@ void epoll_reactor::take_event(const epoll_event& event) noexcept {
     const auto fd = static_cast<std::uint32_t>(event.data.u64);
     const auto generation = static_cast<std::uint32_t>(event.data.u64 >> 32);
     if (fd >= slots_.size() || slots_[fd].generation != generation) return;  // a wake, or stale
+    slots_[fd].empty = false;
+    if (event.events & peculiar) slots_[fd].tells_when_empty = false;
     if (event.events & readable) try_parked(fd, readiness::readable);
     if (slots_[fd].generation != generation) return;
     if (event.events & writable) try_parked(fd, readiness::writable);
@@ -244,7 +276,7 @@ void epoll_reactor::clear_slot(int fd) noexcept {
     if (static_cast<std::size_t>(fd) >= slots_.size()) return;
     slot& here = slots_[static_cast<std::size_t>(fd)];
     OURO_ASSERT(!here.reader && !here.writer && "closed under an operation");
-    here.registered = false;
+    here.registered = here.tells_when_empty = here.empty = false;
     ++here.generation;
 }
 

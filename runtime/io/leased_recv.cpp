@@ -93,7 +93,8 @@ int leased_recv_op::attempt_receive() noexcept {
     const int id = pool_->take();
     if (id < 0) return -ENOBUFS;
     const std::span<std::byte> into = pool_->memory(static_cast<std::uint16_t>(id));
-    const int result = errno_result(::recv(fd(), into.data(), into.size(), MSG_DONTWAIT));
+    const int result = received_of(
+        errno_result(::recv(fd(), into.data(), into.size(), MSG_DONTWAIT)), into.size());
     if (result > 0) {
         buffer_ = id;
     } else {

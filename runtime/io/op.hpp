@@ -20,6 +20,7 @@
 #include <ouro/runtime/chain.hpp>
 #include <ouro/runtime/intrusive_list.hpp>
 
+#include <cstddef>
 #include <cstdint>
 
 struct io_uring_sqe;
@@ -78,6 +79,12 @@ protected:
     /// Asks the reactor to end it soon. No effect when it is not in flight or was asked before.
     void request_cancel() noexcept;
 
+    /// What an `attempt` to receive from a stream returns: notes that less came than was asked for.
+    int received_of(int result, std::size_t asked) noexcept {
+        came_short_ = result > 0 && static_cast<std::size_t>(result) < asked;
+        return result;
+    }
+
 private:
     friend class reactor;
 
@@ -89,6 +96,7 @@ private:
     bool cancel_requested_ = false;
     bool cancel_in_flight_ = false;
     bool held_ = false;
+    bool came_short_ = false;  // its last attempt; see received_of
 };
 
 }  // namespace ouro

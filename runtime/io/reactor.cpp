@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <ctime>
+#include <limits>
 #include <string>
 
 namespace ouro {
@@ -86,6 +87,20 @@ bool reactor::cancel_answered(op& operation, std::int32_t result) noexcept {
     }
     return result == -ENOENT && operation.cancel_attempts_ < cancel_attempts_max;
 }
+
+std::int64_t reactor::sleep_until(std::int64_t deadline) const noexcept {
+    constexpr std::int64_t forever = std::numeric_limits<std::int64_t>::max();
+    constexpr std::int64_t grain = 1 << 15;
+    if (deadline <= 0) return 0;
+    if (deadline == forever) return forever;
+    const std::int64_t present = now();
+    if (deadline <= present) return 0;
+    const std::int64_t rounded =
+        deadline <= forever - grain ? (deadline + grain - 1) & -grain : deadline;
+    return rounded - present;
+}
+
+bool reactor::came_short(const op& operation) noexcept { return operation.came_short_; }
 
 int reactor::open_socket(int domain, int type, int protocol) noexcept {
     return errno_result(::socket(domain, type | SOCK_CLOEXEC, protocol));

@@ -110,6 +110,11 @@ public:
 protected:
     reactor() noexcept = default;
 
+    /// How long to sleep for a deadline: 0 when it has passed, else to a moment up to 33 µs after
+    /// it, so that deadlines which lie close together are met by one wake. (The kernel's own slack
+    /// is 50 µs.) INT64_MAX for none.
+    std::int64_t sleep_until(std::int64_t deadline) const noexcept;
+
     // How implementations keep an operation's state; see op.hpp for the rules.
     void begin(op& operation) noexcept;
     /// True when the operation is now asked to cancel for the first time.
@@ -121,6 +126,8 @@ protected:
     /// The completion of that request. True when it must be sent again: the kernel did not find the
     /// operation, and yet it has not completed.
     [[nodiscard]] bool cancel_answered(op& operation, std::int32_t result) noexcept;
+    /// True when the last attempt received less than it asked for.
+    static bool came_short(const op& operation) noexcept;
 
     std::size_t in_flight_ = 0;
     reactor_stats stats_;

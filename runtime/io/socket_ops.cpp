@@ -26,7 +26,8 @@ void recv_op::prepare(io_uring_sqe& entry) noexcept {
 }
 
 int recv_op::attempt() noexcept {
-    return errno_result(::recv(fd(), into_.data(), into_.size(), MSG_DONTWAIT));
+    return received_of(errno_result(::recv(fd(), into_.data(), into_.size(), MSG_DONTWAIT)),
+                       into_.size());
 }
 
 void send_op::prepare(io_uring_sqe& entry) noexcept {

@@ -203,8 +203,7 @@ bool uring_reactor::must_flush() const noexcept {
 }
 
 void uring_reactor::enter(std::int64_t until) noexcept {
-    std::int64_t left = until;
-    if (until != std::numeric_limits<std::int64_t>::max()) left = until > 0 ? until - now() : 0;
+    std::int64_t left = sleep_until(until);
     if (!all_accepted()) left = std::min(left, retry_delay);
     int result = 0;
     if (left > 0 && io_uring_cq_ready(&ring_) == 0)
