@@ -12,7 +12,10 @@
 //  5. Completions are taken in one place, never from inside `submit` or `cancel`. When the
 //     submission queue is full it is handed over; if the kernel refuses (-EBUSY, -EAGAIN), what
 //     does not fit waits in `backlog_` and `cancels_`, linked through the op itself.
-//  6. In a child process after fork the ring is not mapped. Such a child must exec or _exit.
+//  6. What reads is submitted behind what writes: the kernel works through a submission in order, so
+//     a read finds what the peers had to say to this turn's writes, too, and batches grow instead of
+//     splitting. (Pub/sub with 64 messages in flight: one piece of 64 instead of two of 32 forever.)
+//  7. In a child process after fork the ring is not mapped. Such a child must exec or _exit.
 
 #include <ouro/runtime/check.hpp>
 #include <ouro/runtime/error.hpp>
@@ -66,6 +69,7 @@ private:
     io_uring_sqe* next_entry() noexcept;
     void arm_wake() noexcept;
     bool push(op& operation) noexcept;
+    void push_reads() noexcept;
     void send_cancel(op& operation) noexcept;
     void retry_refused() noexcept;
     bool all_accepted() noexcept { return backlog_.empty() && cancels_.empty() && wake_armed_; }
@@ -85,6 +89,7 @@ private:
     reactor_options options_;
     int wake_fd_;
     bool wake_armed_ = false;
+    intrusive_list<op, op> reads_;    // begun in this turn; they go behind its writes
     intrusive_list<op, op> backlog_;  // begun, but not in the submission queue yet
     intrusive_list<op, op> cancels_;  // in flight, the request to cancel is not in the queue yet
     std::unique_ptr<buffer_pool> buffers_;
@@ -114,7 +119,10 @@ uring_reactor::~uring_reactor() {
 
 bool uring_reactor::submit(op& operation) noexcept {
     begin(operation);
-    if (!backlog_.empty() || !push(operation)) backlog_.push_back(operation);
+    if (operation.needs() == readiness::readable)
+        reads_.push_back(operation);
+    else if (!backlog_.empty() || !push(operation))
+        backlog_.push_back(operation);
     return true;
 }
 
@@ -157,6 +165,11 @@ bool uring_reactor::push(op& operation) noexcept {
     return true;
 }
 
+void uring_reactor::push_reads() noexcept {
+    while (!reads_.empty() && backlog_.empty() && push(reads_.front())) reads_.pop_front();
+    backlog_.splice_back(reads_);
+}
+
 void uring_reactor::send_cancel(op& operation) noexcept {
     io_uring_sqe* entry = next_entry();
     if (!entry) {
@@ -187,12 +200,14 @@ void uring_reactor::retry_refused() noexcept {
 // Into the kernel.
 
 void uring_reactor::turn(std::int64_t until) noexcept {
+    push_reads();
     if (!all_accepted()) retry_refused();
     enter(until);
     take_completions();
 }
 
 bool uring_reactor::flush() noexcept {
+    push_reads();
     submit_and_get_events();
     return io_uring_sq_ready(&ring_) == 0 && all_accepted();
 }

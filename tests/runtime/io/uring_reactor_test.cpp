@@ -165,6 +165,24 @@ task<> hold_all_buffers_and_receive() {
     CHECK(pool.available() == 4);
 }
 
+task<> receive_some(descriptor& from, std::string& into) {
+    std::array<std::byte, 8> space;
+    into += text_of(std::span(space).first(co_await recv_op(from, space)));
+}
+
+task<> send_text(descriptor& to, std::string_view text) { co_await send_all(to, bytes_of(text)); }
+
+task<> a_read_sees_the_writes_of_its_turn() {
+    ends pair = unix_pair();
+    std::string received;
+    co_await send_text(pair.far, "x");
+    auto reading = spawn(receive_some(pair.near, received));  // "x" is there already
+    auto writing = spawn(send_text(pair.far, "y"));
+    co_await std::move(reading);
+    CHECK(received == "xy");
+    co_await std::move(writing);
+}
+
 }  // namespace
 
 TEST_CASE("with tiny queues, many connections still exchange everything") {
@@ -220,4 +238,8 @@ OURO_TEST_IO("a child process that execs or exits does not disturb its parent") 
     CHECK(::waitpid(child, &status, 0) == child);
     CHECK(WEXITSTATUS(status) == 7);
     co_await exchange(pair, 3);
+}
+
+TEST_CASE("what reads is submitted behind what writes in the same turn") {
+    on_rings({}, a_read_sees_the_writes_of_its_turn);
 }
