@@ -135,6 +135,13 @@ public:
 protected:
     ~chain() { OURO_ASSERT(leaf_ == nullptr); }
 
+    /// Makes a chain that has ended as good as new: nobody asked it to stop.
+    void renew(time_point deadline) noexcept {
+        OURO_ASSERT(leaf_ == nullptr && parent_ == nullptr);
+        deadline_ = deadline;
+        reason_ = cancel_reason::none;
+    }
+
 private:
     friend class leaf;
 

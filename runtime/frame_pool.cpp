@@ -1,8 +1,5 @@
 #include <ouro/runtime/frame_pool.hpp>
 
-#include <array>
-#include <new>
-
 #if defined(__SANITIZE_ADDRESS__)
 #define OURO_POOL_FRAMES 0
 #elif defined(__has_feature)
@@ -17,72 +14,54 @@
 namespace ouro {
 namespace {
 
-constexpr std::size_t class_bytes = 64;
-constexpr std::size_t class_count = 64;
-constexpr std::size_t cached_bytes_max = 64 << 20;  // per thread, all classes together
-constexpr bool pooling = OURO_POOL_FRAMES;
+/// Per thread, all classes together. Without pooling there is never room, so nothing is kept.
+constexpr std::size_t kept_bytes_max = OURO_POOL_FRAMES ? 64 << 20 : 0;
 
-struct free_block {
-    free_block* next;
-};
+}  // namespace
 
-struct thread_state {
-    std::array<free_block*, class_count + 1> free;
-    frame_pool_stats stats;
-};
+constinit thread_local frame_pool::thread_state frame_pool::of_thread_{};
 
-// Trivially destructible, so that the hot path touches it without a guard; the cleaner below is
-// registered by the first allocation that reaches the system, or by what is returned before.
-constinit thread_local thread_state pool{};
-
-struct cleaner {
+struct frame_pool::cleaner {
     ~cleaner() {
-        for (free_block*& head : pool.free) {
+        for (free_block*& head : of_thread_.free) {
             while (free_block* block = head) {
                 head = block->next;
                 ::operator delete(block);
             }
         }
-        pool.stats.cached_bytes = cached_bytes_max;  // whatever comes later is not kept
+        of_thread_.room = 0;  // whatever comes later is not kept
     }
     void touch() noexcept {}
 };
 
-thread_local cleaner at_thread_end;
-
-constexpr std::size_t class_of(std::size_t size) { return (size + class_bytes - 1) / class_bytes; }
-
-}  // namespace
-
-void* frame_pool::allocate(std::size_t size) {
-    const std::size_t size_class = class_of(size);
-    if (pooling && size_class <= class_count) {
-        if (free_block* block = pool.free[size_class]) {
-            pool.free[size_class] = block->next;
-            pool.stats.cached_bytes -= size_class * class_bytes;
-            ++pool.stats.live;
-            return block;
-        }
-    }
-    void* const memory = ::operator new(size_class * class_bytes);
-    ++pool.stats.from_system;
-    ++pool.stats.live;
+void frame_pool::open() noexcept {
+    thread_local cleaner at_thread_end;
     at_thread_end.touch();
+    of_thread_.opened = true;
+    of_thread_.room = kept_bytes_max;
+}
+
+void* frame_pool::allocate_from_system(std::size_t size_class) {
+    void* const memory = ::operator new(size_class * class_bytes);
+    ++of_thread_.from_system;
+    ++of_thread_.live;
+    if (!of_thread_.opened) open();
     return memory;
 }
 
-void frame_pool::release(void* frame, std::size_t size) noexcept {
-    const std::size_t size_class = class_of(size);
-    --pool.stats.live;
-    if (!pooling || size_class > class_count || pool.stats.cached_bytes >= cached_bytes_max) {
-        ::operator delete(frame);
+void frame_pool::release_without_room(void* frame, std::size_t size_class) noexcept {
+    if (!of_thread_.opened) {  // all that this thread has came from elsewhere
+        open();
+        release(frame, size_class * class_bytes);
         return;
     }
-    if (pool.stats.from_system == 0) at_thread_end.touch();  // all it has came from elsewhere
-    pool.free[size_class] = ::new (frame) free_block{pool.free[size_class]};
-    pool.stats.cached_bytes += size_class * class_bytes;
+    --of_thread_.live;
+    ::operator delete(frame);
 }
 
-frame_pool_stats frame_pool::stats() noexcept { return pool.stats; }
+frame_pool_stats frame_pool::stats() noexcept {
+    const std::size_t kept = of_thread_.opened ? kept_bytes_max - of_thread_.room : 0;
+    return {of_thread_.live, of_thread_.from_system, kept};
+}
 
 }  // namespace ouro

@@ -1,8 +1,10 @@
 // frame_pool.hpp: size-class free lists for coroutine frames, one set per thread.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 namespace ouro {
 
@@ -20,9 +22,61 @@ struct frame_pool_stats {
 /// comes from the system, so that a use after its end is seen.
 class frame_pool {
 public:
-    static void* allocate(std::size_t size);
-    static void release(void* frame, std::size_t size) noexcept;
+    static void* allocate(std::size_t size) {
+        const std::size_t size_class = class_of(size);
+        if (size_class <= class_count) {
+            if (free_block* const block = of_thread_.free[size_class]) {
+                of_thread_.free[size_class] = block->next;
+                of_thread_.room += size_class * class_bytes;
+                ++of_thread_.live;
+                return block;
+            }
+        }
+        return allocate_from_system(size_class);
+    }
+
+    static void release(void* frame, std::size_t size) noexcept {
+        const std::size_t size_class = class_of(size);
+        const std::size_t bytes = size_class * class_bytes;
+        if (size_class > class_count || of_thread_.room < bytes) {
+            release_without_room(frame, size_class);
+            return;
+        }
+        of_thread_.room -= bytes;
+        --of_thread_.live;
+        of_thread_.free[size_class] = ::new (frame) free_block{of_thread_.free[size_class]};
+    }
+
     static frame_pool_stats stats() noexcept;
+
+private:
+    static constexpr std::size_t class_bytes = 64;
+    static constexpr std::size_t class_count = 64;
+
+    struct free_block {
+        free_block* next;
+    };
+
+    // Trivial, so that the hot path touches it without a guard. There is room for nothing until
+    // somebody has seen to it that the lists are emptied at the thread's end.
+    struct thread_state {
+        std::array<free_block*, class_count + 1> free;
+        std::size_t room;  // bytes that may still be kept
+        std::uint64_t live;
+        std::uint64_t from_system;
+        bool opened;  // room was made; once
+    };
+
+    struct cleaner;
+
+    static constexpr std::size_t class_of(std::size_t size) {
+        return (size + class_bytes - 1) / class_bytes;
+    }
+    static void* allocate_from_system(std::size_t size_class);
+    static void release_without_room(void* frame, std::size_t size_class) noexcept;
+    static void open() noexcept;
+
+    static constinit thread_local thread_state of_thread_;
 };
 
 }  // namespace ouro

@@ -59,6 +59,13 @@ protected:
         return *task_;
     }
 
+    /// Leaves its hold to the caller.
+    root_task& give_up() noexcept {
+        root_task& task = record();
+        task_ = nullptr;
+        return task;
+    }
+
 private:
     root_task* task_;
 };
@@ -66,7 +73,8 @@ private:
 /// Waits for the end of a spawned task, and keeps its outcome meanwhile, so that the handle may go.
 class join_await : public leaf, private task_owner {
 public:
-    explicit join_await(root_task& task) noexcept : task_(task) { task_.hold(); }
+    /// Takes over one hold of the task.
+    explicit join_await(root_task& task) noexcept : task_(task) {}
 
     bool await_ready() const noexcept { return task_.finished(); }
     template <frame_promise P>
@@ -117,7 +125,11 @@ public:
         }
     };
 
-    awaiter operator co_await() noexcept { return awaiter(record()); }
+    awaiter operator co_await() & noexcept {
+        record().hold();
+        return awaiter(record());
+    }
+    awaiter operator co_await() && noexcept { return awaiter(give_up()); }
 };
 
 /// Starts the frame of a task as a root of its own. May throw std::bad_alloc; then it frees the

@@ -55,6 +55,19 @@ void root_task::assert_at_home() const noexcept {
     OURO_ASSERT(home_ == &executor::current().tasks() && "a task of another worker");
 }
 
+void root_task::begin(const root_start& how, time_point now) noexcept {
+    OURO_ASSERT(state_ == state::free && holders_ == 0 && joiner_ == nullptr);
+    renew(how.parent ? how.parent->deadline() : time_point::max());
+    frame_ = how.frame;
+    owner_ = how.owner;
+    read_failure_ = how.read_failure;
+    name_ = {};
+    born_ = now;
+    birthplace_ = how.birthplace;
+    state_ = state::alive;
+    outcome_known_ = joined_ = false;
+}
+
 void root_task::ended() noexcept {
     OURO_ASSERT(state_ == state::alive);
     state_ = state::finished;
@@ -107,20 +120,10 @@ root_task& task_map::start(const root_start& how) noexcept {
     free_ = task.next_free_;
     --room_;
 
-    // A fresh chain in the same place: no leaf, no request to stop, the parent's deadline.
-    const task_id id = ++started_ << position_bits | (task.id_ & position_mask);
-    std::destroy_at(&task);
-    std::construct_at(&task);
-    if (how.parent) task.set_deadline(how.parent->deadline());
-    task.id_ = id;
-    task.home_ = this;
-    task.frame_ = how.frame;
-    task.read_failure_ = how.read_failure;
-    task.owner_ = how.owner;
-    task.birthplace_ = how.birthplace;
-    task.state_ = root_task::state::alive;
     executor& here = executor::current();
-    task.born_ = here.now();
+    task.id_ = ++started_ << position_bits | (task.id_ & position_mask);
+    task.home_ = this;
+    task.begin(how, here.now());
     how.frame->owner = &task;
     if (stopping_ != cancel_reason::none && !how.owner) task.cancel(stopping_);
     ++alive_;

@@ -16,6 +16,7 @@ namespace ouro {
 
 class root_task;
 class task_map;
+struct root_start;
 
 /// Names a root task of one worker; never used twice while the worker lives. Its upper 40 bits
 /// count the tasks of that worker and are what people are shown, see root_task::number.
@@ -81,6 +82,8 @@ public:
 private:
     friend class task_map;
 
+    /// Becomes the record of a new task; every member is set anew, or was left as new.
+    void begin(const root_start& how, time_point now) noexcept;
     void release_if_unneeded() noexcept;
 
     task_id id_ = 0;

@@ -33,7 +33,8 @@ public:
 protected:
     /// `what` is how dumps call it: "mutex", "channel recv". A literal.
     explicit waiter(const char* what) noexcept : what_(what) {}
-    ~waiter() = default;
+    // Each await ends with it; not inlined, it would be a call and would write the table twice.
+    [[gnu::always_inline]] ~waiter() = default;
 
     /// The operation was answered without waiting. May the frame go on with that at once? Not when
     /// its budget is used up.
