@@ -42,7 +42,7 @@ void frame_pool::open() noexcept {
 }
 
 void* frame_pool::allocate_from_system(std::size_t size_class) {
-    void* const memory = ::operator new(size_class * class_bytes);
+    void* const memory = ::operator new(bytes_of(size_class));
     ++of_thread_.from_system;
     ++of_thread_.live;
     if (!of_thread_.opened) open();
@@ -52,7 +52,7 @@ void* frame_pool::allocate_from_system(std::size_t size_class) {
 void frame_pool::release_without_room(void* frame, std::size_t size_class) noexcept {
     if (!of_thread_.opened) {  // all that this thread has came from elsewhere
         open();
-        release(frame, size_class * class_bytes);
+        release(frame, bytes_of(size_class));
         return;
     }
     --of_thread_.live;

@@ -4,6 +4,7 @@
 #include <ouro/runtime/log.hpp>
 #include <ouro/runtime/task_group.hpp>
 
+#include <atomic>
 #include <new>
 #include <string>
 #include <system_error>
@@ -52,7 +53,7 @@ std::exception_ptr root_task::failure() const noexcept {
 }
 
 void root_task::assert_at_home() const noexcept {
-    OURO_ASSERT(home_ == &executor::current().tasks() && "a task of another worker");
+    OURO_ASSERT(home_ == executor::current().tasks().tag_ && "a task of another worker");
 }
 
 void root_task::begin(const root_start& how, time_point now) noexcept {
@@ -61,7 +62,8 @@ void root_task::begin(const root_start& how, time_point now) noexcept {
     frame_ = how.frame;
     owner_ = how.owner;
     read_failure_ = how.read_failure;
-    name_ = {};
+    name_ = nullptr;
+    name_bytes_ = 0;
     born_ = now;
     birthplace_ = how.birthplace;
     state_ = state::alive;
@@ -71,7 +73,7 @@ void root_task::begin(const root_start& how, time_point now) noexcept {
 void root_task::ended() noexcept {
     OURO_ASSERT(state_ == state::alive);
     state_ = state::finished;
-    --home_->alive_;
+    --executor::current().tasks().alive_;
     if (holders_ == 0 && !owner_) {
         if (auto why = failure()) report_lost_failure(*this, why);
     }
@@ -95,7 +97,12 @@ void root_task::let_go() noexcept {
 }
 
 void root_task::release_if_unneeded() noexcept {
-    if (holders_ == 0) home_->release(*this);
+    if (holders_ == 0) executor::current().tasks().release(*this);
+}
+
+std::uint16_t task_map::new_tag() noexcept {
+    static std::atomic<std::uint16_t> latest = 0;
+    return latest.fetch_add(1, std::memory_order_relaxed);
 }
 
 task_map::task_map() noexcept = default;
@@ -122,7 +129,7 @@ root_task& task_map::start(const root_start& how) noexcept {
 
     executor& here = executor::current();
     task.id_ = ++started_ << position_bits | (task.id_ & position_mask);
-    task.home_ = this;
+    task.home_ = tag_;
     task.begin(how, here.now());
     how.frame->owner = &task;
     if (stopping_ != cancel_reason::none && !how.owner) task.cancel(stopping_);

@@ -5,6 +5,7 @@
 #include <ouro/runtime/counter.hpp>
 #include <ouro/runtime/intrusive_list.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -36,7 +37,7 @@ protected:
 ///
 /// It lives in a slab. The record goes back when the frame has finished and neither a handle nor
 /// an owner needs it; the frame is destroyed then, and never while it could still run.
-class root_task final : public chain, public list_hook<root_task> {
+class alignas(64) root_task final : public chain, public list_hook<root_task> {
 public:
     enum class state : std::uint8_t { free, alive, finished };
 
@@ -45,9 +46,12 @@ public:
     task_id id() const noexcept { return id_; }
     /// The how-manieth task of its worker it is; how reports call it.
     std::uint64_t number() const noexcept { return id_ >> 24; }
-    std::string_view name() const noexcept { return name_; }
-    /// The text must outlive the task; a literal, as a rule.
-    void set_name(std::string_view name) noexcept { name_ = name; }
+    std::string_view name() const noexcept { return {name_, name_bytes_}; }
+    /// The text must outlive the task; a literal, as a rule. Its first 64 KiB count.
+    void set_name(std::string_view name) noexcept {
+        name_ = name.data();
+        name_bytes_ = static_cast<std::uint16_t>(std::min<std::size_t>(name.size(), UINT16_MAX));
+    }
     time_point born() const noexcept { return born_; }
     std::source_location birthplace() const noexcept { return birthplace_; }
     bool finished() const noexcept { return state_ == state::finished; }
@@ -58,7 +62,10 @@ public:
     std::exception_ptr failure() const noexcept;
 
     /// Marks the record as needed by one handle or join more, or by one less.
-    void hold() noexcept { ++holders_; }
+    void hold() noexcept {
+        ++holders_;
+        OURO_ASSERT(holders_ != 0);
+    }
     void let_go() noexcept;
 
     /// Says that a join takes the outcome: a failure is then not lost when the handle goes. Once.
@@ -87,20 +94,26 @@ private:
     void release_if_unneeded() noexcept;
 
     task_id id_ = 0;
-    task_map* home_ = nullptr;
-    promise_base* frame_ = nullptr;
+    union {
+        promise_base* frame_ = nullptr;
+        root_task* next_free_;  // while it is free
+    };
     task_owner* owner_ = nullptr;   // the scope, until told
     task_owner* joiner_ = nullptr;  // a waiting join, until told
     std::exception_ptr (*read_failure_)(promise_base&) noexcept = nullptr;
-    std::string_view name_;
+    const char* name_ = nullptr;
     time_point born_;
     std::source_location birthplace_;
-    root_task* next_free_ = nullptr;
-    unsigned holders_ = 0;
+    std::uint16_t name_bytes_ = 0;
+    std::uint16_t holders_ = 0;
+    std::uint16_t home_ = 0;  // task_map::tag_
     state state_ = state::free;
-    bool outcome_known_ = false;  // to an owner or a join
-    bool joined_ = false;
+    bool outcome_known_ : 1 = false;  // to an owner or a join
+    bool joined_ : 1 = false;
 };
+
+// There may be a million of them, and the end of each touches it all: two cache lines.
+static_assert(sizeof(root_task) == 128);
 
 /// Everything needed to start a root task.
 struct root_start {
@@ -153,6 +166,8 @@ private:
 
     static constexpr std::size_t block_size = 64;
 
+    static std::uint16_t new_tag() noexcept;
+
     root_task& record(std::size_t at) noexcept { return blocks_[at / block_size][at % block_size]; }
     void grow();
     void release(root_task& task) noexcept;
@@ -164,6 +179,7 @@ private:
     counter alive_;
     std::size_t records_ = 0;
     task_id started_ = 0;
+    const std::uint16_t tag_ = new_tag();  // tells the maps of a process apart
 };
 
 }  // namespace ouro

@@ -10,10 +10,10 @@
 //     generation, and stale ones are ignored.
 //  4. Completing an operation may submit others and make the table grow: no reference to a slot is
 //     kept across `finish`.
-//  5. A receive from a TCP socket that got less than it asked for has emptied it; what comes later is
-//     an edge. So the next receive is parked without an attempt that would answer -EAGAIN, unless
-//     the event spoke of an end (which no later edge would tell again) or of urgent data (at which
-//     a receive stops short).
+//  5. A receive from a TCP socket that got less than it asked for has emptied it; what comes later
+//     is an edge. So the next receive is parked without an attempt that would answer -EAGAIN,
+//     unless an event spoke of an end (which no later edge would tell again) or of urgent data (at
+//     which a receive stops short).
 //  6. The wake descriptor is edge-triggered too and never read: each write is an edge.
 
 #include <ouro/runtime/check.hpp>
@@ -90,11 +90,15 @@ private:
     };
 
     int attempt(op& operation) noexcept;
-    bool known_empty(int fd) const noexcept;
-    void note_empty(int fd) noexcept;
     bool park(op& operation) noexcept;
+    static bool park_in(op*& place, op& operation) noexcept;
     int register_slot(int fd) noexcept;
-    slot& slot_of(int fd);
+    slot& slot_of(int fd) {
+        const auto index = static_cast<std::size_t>(fd);
+        if (index >= slots_.size()) make_slots(index);
+        return slots_[index];
+    }
+    void make_slots(std::size_t index);
     void clear_slot(int fd) noexcept;
     int wait(std::int64_t until) noexcept;
     void take_event(const epoll_event& event) noexcept;
@@ -137,10 +141,13 @@ epoll_reactor::~epoll_reactor() {
 
 bool epoll_reactor::submit(op& operation) noexcept {
     begin(operation);
-    if (operation.needs() == readiness::readable && known_empty(operation.fd()))
-        return park(operation);
+    const readiness side = operation.needs();
+    if (side == readiness::readable) {
+        slot& here = slot_of(operation.fd());
+        if (here.empty) return park_in(here.reader, operation);
+    }
     const int result = attempt(operation);
-    if (result == -EAGAIN && operation.needs() != readiness::always) return park(operation);
+    if (result == -EAGAIN && side != readiness::always) return park(operation);
     finish(operation, result, 0);
     return false;
 }
@@ -151,32 +158,28 @@ int epoll_reactor::attempt(op& operation) noexcept {
         ++stats_.system_calls;
         result = operation.attempt();
     } while (result == -EINTR);
-    if (came_short(operation)) note_empty(operation.fd());
+    if (came_short(operation)) {
+        slot& here = slot_of(operation.fd());
+        here.empty = here.tells_when_empty;
+    }
     return result;
-}
-
-bool epoll_reactor::known_empty(int fd) const noexcept {
-    return static_cast<std::size_t>(fd) < slots_.size() &&
-           slots_[static_cast<std::size_t>(fd)].empty;
-}
-
-void epoll_reactor::note_empty(int fd) noexcept {
-    if (static_cast<std::size_t>(fd) >= slots_.size()) return;
-    slot& here = slots_[static_cast<std::size_t>(fd)];
-    here.empty = here.tells_when_empty;
 }
 
 bool epoll_reactor::park(op& operation) noexcept {
     const int fd = operation.fd();
     slot& here = slot_of(fd);
     op*& place = here.waiting(operation.needs());
-    OURO_ASSERT(place == nullptr && "one operation per descriptor and direction");
     if (!here.registered) {
         if (const int result = register_slot(fd); result < 0) {
             finish(operation, result, 0);
             return false;
         }
     }
+    return park_in(place, operation);
+}
+
+bool epoll_reactor::park_in(op*& place, op& operation) noexcept {
+    OURO_ASSERT(place == nullptr && "one operation per descriptor and direction");
     place = &operation;
     return true;
 }
@@ -266,10 +269,8 @@ buffer_pool& epoll_reactor::buffers() {
 
 // Descriptors.
 
-epoll_reactor::slot& epoll_reactor::slot_of(int fd) {
-    const auto index = static_cast<std::size_t>(fd);
-    if (index >= slots_.size()) slots_.resize(std::max(index + 1, slots_.size() * 2));
-    return slots_[index];
+void epoll_reactor::make_slots(std::size_t index) {
+    slots_.resize(std::max(index + 1, slots_.size() * 2));
 }
 
 void epoll_reactor::clear_slot(int fd) noexcept {

@@ -12,9 +12,9 @@
 //  5. Completions are taken in one place, never from inside `submit` or `cancel`. When the
 //     submission queue is full it is handed over; if the kernel refuses (-EBUSY, -EAGAIN), what
 //     does not fit waits in `backlog_` and `cancels_`, linked through the op itself.
-//  6. What reads is submitted behind what writes: the kernel works through a submission in order, so
-//     a read finds what the peers had to say to this turn's writes, too, and batches grow instead of
-//     splitting. (Pub/sub with 64 messages in flight: one piece of 64 instead of two of 32 forever.)
+//  6. What reads is submitted behind what writes: the kernel works through a submission in order,
+//     so a read finds what the peers had to say to this turn's writes, too, and batches grow
+//     instead of splitting. (Pub/sub, 64 messages in flight: one piece of 64 instead of two of 32.)
 //  7. In a child process after fork the ring is not mapped. Such a child must exec or _exit.
 
 #include <ouro/runtime/check.hpp>
