@@ -1,106 +1,148 @@
 #!/usr/bin/env python3
-"""What `./dev bench` runs: our echo and pub/sub servers beside the hand-written floors.
+"""What `./dev bench` runs: ouro beside the hand-written floors and the rivals.
 
-Echo: server CPU per request, interleaved rounds, ratios to the floor (see echo_cpu.py).
-Pub/sub: deliveries per second and server CPU per delivery at 5 x 25, 64 messages on their way.
+Without a NAME every work is measured, or with --quick what the targets need. A NAME is a work, a
+group of works or the beginning of names: echo, echo_64, pubsub_5x25, inprocess. --list shows them.
 """
 
 import argparse
-import json
-import os
+import importlib.util
 import pathlib
 import signal
-import socket
-import statistics
-import subprocess
 import sys
-import tempfile
 
-HERE = pathlib.Path(__file__).resolve().parent
+from harness import catalogue, page, progress, table, targets
+from harness.bench import Bench
+from harness.failure import Failure
+from harness.machine import facts
+from harness.measure import Repeats
+from harness.plan import make_plan, repeat_seconds, total_seconds, warmup_seconds
+from harness.results import Results, write
+from harness.rounds import run_all
+from harness.sheet import sheet_after
 
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+BENCHES = pathlib.Path(__file__).resolve().parent
+ROUNDS = 5
 
 
-def wait_for(port):
-    for _ in range(1000):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        os.sched_yield()
-    sys.exit("a server did not come up")
-
-
-def pin(core):
-    return lambda: os.sched_setaffinity(0, {core % os.cpu_count()})
-
-
-def pubsub_once(command, load, seconds):
-    port = free_port()
-    server = subprocess.Popen([part.format(port=port) for part in command],
-                              stdout=subprocess.DEVNULL, preexec_fn=pin(0))
+def parse_arguments(words):
+    parser = argparse.ArgumentParser(
+        prog="./dev bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--quick", action="store_true", help="short runs, in five minutes")
+    parser.add_argument("--json", metavar="FILE", help="one line per result, for benches/compare")
+    parser.add_argument("--html", metavar="FILE", help="one page with charts")
+    parser.add_argument("--list", action="store_true", help="the works, and measure nothing")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help="default: 5")
+    parser.add_argument("--build", default="build-bench", help="where the programs are")
+    options = parser.parse_args(words)
+    options.build = pathlib.Path(options.build).resolve()  # servers run in folders of their own
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    for path in filter(None, (options.json, options.html)):
+        try:
+            open(path, "a", encoding="utf-8").close()  # to find out now and not after the run
+        except OSError as error:
+            parser.error(f"{path} cannot be written: {error.strerror}")
     try:
-        wait_for(port)
-        before = cpu_seconds(server.pid)
-        with tempfile.NamedTemporaryFile(suffix=".json") as figures:
-            run = subprocess.run(
-                [load, "--connect", f"127.0.0.1:{port}", "--rate", "max", "--window", "64",
-                 "--seconds", str(seconds), "--json", figures.name],
-                stdout=subprocess.DEVNULL, preexec_fn=pin(1))
-            result = json.load(open(figures.name))
-        if run.returncode != 0:
-            sys.exit(f"{command[0]}: messages were lost, duplicated or reordered")
-        cpu = cpu_seconds(server.pid) - before
-        return result["deliveries_per_second"], cpu / result["delivered"] * 1e9
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(timeout=20)
+        options.works = catalogue.select(options.names, options.quick)
+    except Failure as failure:
+        parser.error(str(failure))
+    return options
 
 
-def pubsub(build, rounds, seconds):
-    ours = [f"{build}/examples/pubsub_server", "--listen", "127.0.0.1:{port}", "--reactor"]
-    servers = {"floor": [f"{build}/benches/pubsub_uring", "{port}"],
-               "ouro": ours + ["uring"], "ouro epoll": ours + ["epoll"]}
-    got = {name: [] for name in servers}
-    for _ in range(rounds):
-        for name, command in servers.items():
-            got[name].append(pubsub_once(command, f"{build}/examples/pubsub_load", seconds))
-    print(f"\npub/sub 5 x 25, 64 B, window 64, {rounds} rounds of {seconds} s")
-    print(f"{'server':<12}{'deliveries/s':>14}{'server ns each':>16}{'rate ratio':>12}")
-    floor = statistics.median(rate for rate, _ in got["floor"])
-    for name, figures in got.items():
-        rate = statistics.median(rate for rate, _ in figures)
-        cpu = statistics.median(cpu for _, cpu in figures)
-        print(f"{name:<12}{rate:>14.0f}{cpu:>16.1f}{rate / floor:>12.3f}")
+def say(words):
+    print(words, file=sys.stderr, flush=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3)
-    given = parser.parse_args()
-    build = given.build
-    listen = "--listen 127.0.0.1:{port} --reactor"
-    for connections in (64, 512):
-        subprocess.run(
-            [sys.executable, HERE / "echo_cpu.py", "--rounds", str(given.rounds),
-             "--seconds", str(given.seconds), "--connections", str(connections),
-             "--load", f"{build}/benches/echo_load",
-             f"floor={build}/benches/echo_uring {{port}}",
-             f"ouro={build}/examples/echo_server {listen} uring",
-             f"floor-epoll={build}/benches/echo_epoll {{port}}",
-             f"ouro-epoll={build}/examples/echo_server {listen} epoll"], check=True)
-    pubsub(build, given.rounds, given.seconds)
+def list_works(works):
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # for `| head`
+    rows = [["work", "group", "", "what is measured"]]
+    for each in works:
+        rows.append([each.name, each.group, "quick" if each.quick else "", each.title])
+    for line in table.lines_of(rows, left=range(4)):
+        print(line)
 
 
-main()
+def build_rivals(build, works, say):
+    """Builds the rivals that the works need; returns what benches/rivals/build.py says of each."""
+    wanted = {each.rival for work in works for each in work.contenders if each.rival}
+    if not wanted:
+        return []
+    spec = importlib.util.spec_from_file_location("build_rivals", BENCHES / "rivals/build.py")
+    builder = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(builder)
+    return builder.build(build / "rivals", sorted(wanted), say)
+
+
+def command_line(options):
+    """What was asked for, without where things are."""
+    words = ["./dev bench", *options.names]
+    words += ["--quick"] * options.quick
+    words += [f"--rounds {options.rounds}"] * (options.rounds != ROUNDS)
+    return " ".join(words)
+
+
+def measure(options):
+    """Builds, measures and reports; returns the exit code."""
+    plan = make_plan(options.works, options.quick, options.rounds)
+    rivals = build_rivals(options.build, options.works, say)
+    bench = Bench(options.build, warmup_seconds(options.quick))
+    bench.not_built = {each["rival"]: each["why"] for each in rivals if not each["built"]}
+    machine = facts(bench.cores)
+    machine |= {each["rival"]: each["version"] for each in rivals if each["built"]}
+    machine["command"] = command_line(options)
+    results = Results(machine)
+    say(f"{len(plan)} works, {sum(step.runs for step in plan)} runs, "
+        f"about {progress.clock(total_seconds(plan))} minutes of measuring")
+    table.print_machine(machine, sys.stdout)
+    shown = progress.Progress(plan, sys.stderr)
+    repeats = Repeats(repeat_seconds(plan, options.quick))
+    try:
+        for step in run_all(plan, bench, results, shown, repeats):
+            shown.clear()
+            sheet = sheet_after(step, plan, results)
+            if sheet:
+                table.print_sheet(sheet, sys.stdout)
+    finally:  # what was measured before an interruption is not lost
+        shown.clear()
+        verdicts = targets.judge(results)
+        table.print_verdicts(verdicts, sys.stdout)
+        save(options, plan, results, verdicts)
+    wrong = [each for each in results if each.wrong]
+    for each in wrong:
+        say(f"bench: {each.work}, {each.contender}: {each.why}")
+    return 1 if wrong else 0
+
+
+def save(options, plan, results, verdicts):
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            write(results, file)
+    if options.html:
+        pathlib.Path(options.html).write_text(
+            page.render(plan, results, verdicts), encoding="utf-8"
+        )
+
+
+def main(words=None):
+    options = parse_arguments(words)
+    if options.list:
+        list_works(options.works)
+        return 0
+    return measure(options)
+
+
+if __name__ == "__main__":
+    # So that the server at work ends with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main())
+    except Failure as failure:
+        print(f"bench: {failure}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

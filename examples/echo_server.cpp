@@ -5,6 +5,7 @@
 #include "arguments.hpp"
 #include <ouro/net/listener.hpp>
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/executor.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/run.hpp>
 
@@ -41,7 +42,21 @@ task<> echo_lent(net::stream client) {
     }
 }
 
+/// Printed when the server is told to stop: what the connections cost in system calls.
+struct closing_report {
+    ~closing_report() {
+        executor& here = executor::current();
+        const reactor_stats& io = here.io().stats();
+        std::printf("worker %u: submissions %llu completions %llu system_calls %llu\n",
+                    here.worker(), static_cast<unsigned long long>(io.submissions),
+                    static_cast<unsigned long long>(io.completions),
+                    static_cast<unsigned long long>(io.system_calls));
+        std::fflush(stdout);
+    }
+};
+
 task<> serve(settings how) {
+    const closing_report report;
     net::listener listener(how.listen, {.reuse_port = worker_count() > 1});
     if (this_worker() == 0) {
         std::printf("listening on %s\n", listener.local().to_string().c_str());

@@ -6,6 +6,9 @@
 // that became readable meanwhile. A recv that does not fill the buffer has emptied the socket, so
 // no second one is needed to hear EAGAIN: bytes that arrive later raise a new edge. Only an end
 // of stream that was there already would go unheard, and EPOLLRDHUP tells of that.
+//
+// All connections receive into one buffer, which therefore stays in the cache: what was received is
+// sent before anything else is. What the socket does not take is copied, and waits for its edge.
 
 #define _GNU_SOURCE
 
@@ -23,7 +26,7 @@
 #include <unistd.h>
 
 enum {
-    buffer_bytes = 4096,
+    buffer_bytes = 16 * 1024,
     events_max = 1024,
     rounds_max = 16,  // full buffers in a row; then the others have their turn
     wanted = EPOLLIN | EPOLLOUT | EPOLLRDHUP,
@@ -31,45 +34,67 @@ enum {
 
 struct connection {
     int fd;
-    size_t first, left;  // what is still to be sent
-    bool ended;          // the peer has closed its side, or the connection is lost
-    char buffer[buffer_bytes];
+    bool ended;  // the peer has closed its side, or the connection is lost
+    char* rest;  // what the socket had no room for, or NULL; `left` bytes from `first` on
+    size_t first, left;
 };
 
 static int epoll;
 static int listener;
+static char buffer[buffer_bytes];
 
 static void fail(const char* what) {
     fprintf(stderr, "echo_epoll: %s: %s\n", what, strerror(errno));
     exit(1);
 }
 
-// Returns whether there is room for more, that is, everything has been sent.
-static bool send_rest(struct connection* connection) {
-    while (connection->left > 0) {
-        ssize_t sent = send(connection->fd, connection->buffer + connection->first,
-                            connection->left, MSG_DONTWAIT | MSG_NOSIGNAL);
+// Returns how much of it the socket took.
+static size_t send_some(struct connection* connection, const char* bytes, size_t count) {
+    size_t used = 0;
+    while (used < count) {
+        ssize_t sent =
+            send(connection->fd, bytes + used, count - used, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0) {
             if (errno == EINTR) continue;
             if (errno != EAGAIN) connection->ended = true;
-            return false;
+            break;
         }
-        connection->first += (size_t)sent;
-        connection->left -= (size_t)sent;
+        used += (size_t)sent;
     }
+    return used;
+}
+
+// Returns whether nothing waits to be sent any more.
+static bool send_rest(struct connection* connection) {
+    if (!connection->rest) return true;
+    const size_t sent =
+        send_some(connection, connection->rest + connection->first, connection->left);
+    connection->first += sent;
+    connection->left -= sent;
+    if (connection->left > 0) return false;
+    free(connection->rest);
+    connection->rest = NULL;
     return true;
 }
 
-// Returns whether the buffer was filled, so that there may be more.
-static bool receive(struct connection* connection) {
+// Sends what has been received.
+static void reply(struct connection* connection, size_t count) {
+    const size_t sent = send_some(connection, buffer, count);
+    if (sent == count || connection->ended) return;
+    connection->first = 0;
+    connection->left = count - sent;
+    connection->rest = malloc(connection->left);
+    if (!connection->rest) fail("memory");
+    memcpy(connection->rest, buffer + sent, connection->left);
+}
+
+static size_t receive(struct connection* connection) {
     ssize_t got;
     do {
-        got = recv(connection->fd, connection->buffer, buffer_bytes, MSG_DONTWAIT);
+        got = recv(connection->fd, buffer, buffer_bytes, MSG_DONTWAIT);
     } while (got < 0 && errno == EINTR);
     if (got == 0 || (got < 0 && errno != EAGAIN)) connection->ended = true;
-    connection->first = 0;
-    connection->left = got > 0 ? (size_t)got : 0;
-    return got == buffer_bytes;
+    return got > 0 ? (size_t)got : 0;
 }
 
 static void watch(struct connection* connection, int how) {
@@ -78,20 +103,18 @@ static void watch(struct connection* connection, int how) {
 }
 
 static void echo(struct connection* connection, bool hung_up) {
-    for (int round = 0; send_rest(connection); round++) {
+    for (int round = 0; !connection->ended && send_rest(connection); round++) {
         if (round == rounds_max) {
             watch(connection, EPOLL_CTL_MOD);  // raises the edge again
             return;
         }
-        bool more = receive(connection);
-        if (!more && !hung_up) {
-            send_rest(connection);
-            break;
-        }
-        if (connection->ended) break;
+        const size_t got = receive(connection);
+        if (got > 0) reply(connection, got);
+        if (got == 0 || (got < buffer_bytes && !hung_up)) break;
     }
     if (!connection->ended) return;
     close(connection->fd);  // which also takes it out of the epoll set
+    free(connection->rest);
     free(connection);
 }
 
@@ -99,11 +122,9 @@ static void echo(struct connection* connection, bool hung_up) {
 static void accept_all(void) {
     int fd;
     while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-        struct connection* connection = malloc(sizeof *connection);
+        struct connection* connection = calloc(1, sizeof *connection);
         if (!connection) fail("memory");
         connection->fd = fd;
-        connection->left = 0;
-        connection->ended = false;
         watch(connection, EPOLL_CTL_ADD);
     }
 }

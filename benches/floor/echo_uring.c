@@ -38,7 +38,7 @@
 #include <unistd.h>
 
 enum {
-    buffer_bytes = 4096,
+    buffer_bytes = 16 * 1024,
     entries = 4096,
     completions = 4 * entries,
 };

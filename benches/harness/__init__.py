@@ -1,0 +1,1 @@
+"""The harness behind benches/run.py; benches/README.md is the map of these files."""

@@ -1,0 +1,168 @@
+"""The works: what is run, by whom, which figures come of it and which of them is the headline."""
+
+import difflib
+from dataclasses import dataclass, field
+
+from . import contender
+from .failure import Failure
+from .figure import LATENCIES
+
+CPU = ("cpu_us", "user_us", "system_us")
+CPU_NS = ("cpu_ns", "user_ns", "system_ns")  # of a delivery, which is much less than a request
+
+
+@dataclass(frozen=True)
+class Work:
+    name: str
+    group: str
+    title: str
+    kind: str  # which file of the harness measures it; see measure.py
+    contenders: tuple
+    figures: tuple  # the first is the headline
+    options: dict = field(default_factory=dict)  # of the load
+    seconds: float = 2  # of one run
+    quick_seconds: float = 0  # of one run with --quick
+    quick: bool = False  # whether the targets need it
+    rounds_max: int = 0  # 0: as many as asked for; what is counted, not timed, needs few
+    base: str = ""  # what the chart calls 1; empty: the first contender that was measured
+
+    @property
+    def headline(self):
+        return self.figures[0]
+
+    def contenders_of(self, quick):
+        return [each for each in self.contenders if each.quick or not quick]
+
+    def rounds(self, asked):
+        return min(asked, self.rounds_max) if self.rounds_max else asked
+
+    def seconds_of(self, quick):
+        return self.quick_seconds if quick else self.seconds
+
+
+def echo(name, title, connections, size, quick):
+    return Work(
+        f"echo_{name}", "echo", f"echo, {title}", "network", contender.ECHO,
+        (*CPU, "requests_per_second", *LATENCIES),
+        {"load": "echo_load", "counts": "requests", "connections": connections, "size": size},
+        quick_seconds=0.4, quick=quick,
+    )  # fmt: skip
+
+
+def pubsub(channels, subscribers, window, quick):
+    return Work(
+        f"pubsub_{channels}x{subscribers}_w{window}", "pubsub",
+        f"pub/sub, {channels} × {subscribers} subscribers, 64 B, window {window}", "network",
+        contender.PUBSUB, ("deliveries_per_second", *CPU_NS, *LATENCIES, "system_calls"),
+        {"load": "fanout_load", "counts": "deliveries", "channels": channels,
+         "subscribers": subscribers, "window": window, "size": 64},
+        quick_seconds=0.4, quick=quick,
+    )  # fmt: skip
+
+
+def reactors(name, title, contenders, options, headline):
+    """Our own server on either reactor, under the same load."""
+    return Work(
+        f"reactors_{name}", "reactors", f"epoll against io_uring: {title}", "network", contenders,
+        headline, options, quick_seconds=0.4, quick=True, base="ouro epoll",
+    )  # fmt: skip
+
+
+def in_process(name, title, headline="wall_ns", both_cores=False):
+    other = "cpu_ns" if headline == "wall_ns" else "wall_ns"
+    return Work(
+        name, "inprocess", title, "inprocess", contender.in_process(both_cores),
+        (headline, other), quick_seconds=0.2, quick=True, base="ouro",
+    )  # fmt: skip
+
+
+def instructions(connections):
+    plural = "s" if connections > 1 else ""
+    return Work(
+        f"instructions_{connections}", "instructions",
+        f"user-space instructions per echo, {connections} connection{plural} (callgrind)",
+        "instructions", contender.ECHO_FLOORS + contender.ECHO_OURS, ("instructions",),
+        {"connections": connections}, seconds=0, quick=True, rounds_max=1,
+    )  # fmt: skip
+
+
+ECHO_64 = {"load": "echo_load", "counts": "requests", "connections": 64, "size": 64}
+FANOUT = {"load": "fanout_load", "counts": "deliveries", "channels": 5, "subscribers": 25,
+          "window": 64, "size": 64}  # fmt: skip
+QUICK_SHAPES = {(5, 25, 64), (5, 50, 16), (1, 500, 16)}
+
+WORKS = (
+    echo("1", "64 B, 1 connection", 1, 64, False),
+    echo("64", "64 B, 64 connections", 64, 64, True),
+    echo("512", "64 B, 512 connections", 512, 64, True),
+    echo("16k", "16 KiB, 64 connections", 64, 16384, False),
+    Work(
+        "churn", "churn", "accept, one echo, close: 64 at a time", "network", contender.ECHO,
+        (*CPU, "connections_per_second", *LATENCIES),
+        {"load": "churn_load", "counts": "connections", "connections": 64}, quick_seconds=0.4,
+    ),
+    *(
+        pubsub(channels, subscribers, window, (channels, subscribers, window) in QUICK_SHAPES)
+        for channels, subscribers in ((5, 25), (5, 50), (1, 500))
+        for window in (1, 16, 64)
+    ),
+    Work(
+        "memory", "memory", "private memory per idle connection, 8000 connections", "memory",
+        contender.MEMORY, ("bytes",), {"connections": 8000}, seconds=0, quick=True, rounds_max=1,
+    ),
+    Work(
+        "idle", "idle", "CPU time with 64 idle connections", "idle", contender.ECHO,
+        ("idle_us",), {"connections": 64}, quick_seconds=0.2, quick=True,
+    ),
+    reactors("echo", "echo, 64 B, 64 connections", contender.ECHO_OURS, ECHO_64,
+             (*CPU, "requests_per_second", *LATENCIES, "system_calls")),
+    reactors("echo_rate", "echo, 64 B, 64 connections, 50 000 requests/s", contender.ECHO_OURS,
+             {**ECHO_64, "rate": 50000}, (*CPU, "busy", *LATENCIES, "system_calls")),
+    reactors("pubsub", "pub/sub, 5 × 25, 64 B, window 64", contender.PUBSUB_OURS, FANOUT,
+             ("deliveries_per_second", *CPU_NS, *LATENCIES, "system_calls")),
+    reactors("pubsub_rate", "pub/sub, 5 × 25, 64 B, 2 000 messages/s per publisher",
+             contender.PUBSUB_OURS, {**FANOUT, "rate": 2000},
+             (*CPU_NS, "busy", *LATENCIES, "system_calls")),
+    instructions(1),
+    instructions(64),
+    in_process("spawn_join", "spawn a task and join it"),
+    in_process("yield_1", "yield, one task"),
+    in_process("yield_1000", "yield among 1000 tasks"),
+    in_process("await_ready", "await a task that is ready"),
+    in_process("channel_128", "channel of 128, one producer, one consumer"),
+    in_process("channel_1_ping_pong", "two channels of 1, a round trip"),
+    in_process("mutex", "mutex, uncontended"),
+    in_process("semaphore", "semaphore, uncontended"),
+    in_process("oneshot", "oneshot, made, sent and received"),
+    in_process("timeout_ready", "timeout around what is ready"),
+    in_process("timeout_pending", "timeout around what yields once"),
+    # The wall-clock of a sleep is the sleep; what it costs is the CPU time.
+    in_process("sleeps_100k", "100 000 spawned sleeps of 0 to 99 ms", "cpu_ns"),
+    in_process("timers_100k", "arm and cancel a timer among 100 000"),
+    in_process("cross_worker_ping_pong", "a round trip between two workers", both_cores=True),
+    in_process("cross_worker_throughput", "items from one worker to another", both_cores=True),
+    in_process("spawn_anywhere", "spawn on any worker and join", both_cores=True),
+)  # fmt: skip
+
+
+def select(names, quick, works=WORKS):
+    """The works of these names, groups and beginnings of names, in the order of the catalogue.
+
+    Without names it is all of them, or with --quick what the targets need.
+    """
+    if not names:
+        return [work for work in works if work.quick or not quick]
+    wanted = set()
+    for name in names:
+        found = (
+            {work.name for work in works if work.name == name}
+            or {work.name for work in works if work.group == name}
+            or {work.name for work in works if work.name.startswith(name)}
+        )
+        if not found:
+            known = sorted({work.name for work in works} | {work.group for work in works})
+            close = difflib.get_close_matches(name, known, n=4, cutoff=0.4)
+            hint = f"; did you mean {', '.join(close)}?" if close else "; --list shows them all"
+            raise Failure(f"there is no work called '{name}'{hint}")
+        wanted |= found
+    return [work for work in works if work.name in wanted]

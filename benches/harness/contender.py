@@ -1,0 +1,110 @@
+"""The programs that are compared: the floors in C, ours, and the rivals, as plain data.
+
+In a command {build} is our build folder, {rivals} where benches/rivals/build.py puts its programs,
+{port} the port to listen on, {work} and {seconds} those of an in-process work.
+"""
+
+import pathlib
+import shlex
+import shutil
+from dataclasses import dataclass
+
+from .failure import Failure
+from .machine import ROOT
+
+
+@dataclass(frozen=True)
+class Contender:
+    name: str
+    role: str  # "floor", "ours" or "rival"
+    command: str
+    floor: str = ""  # the floor on the same reactor
+    rival: str = ""  # what benches/rivals/build.py calls it
+    protocol: str = "line"  # of a pub/sub server
+    quick: bool = True  # takes part in a --quick run
+    both_cores: bool = False  # an in-process work of several threads
+
+    def words(self, build, **values):
+        """The command, ready to be started. A program that is not there is a Failure."""
+        rivals = f"{build}/rivals"
+        found = [
+            word.format(build=build, rivals=rivals, **values) for word in shlex.split(self.command)
+        ]
+        if "/" not in found[0] and not shutil.which(found[0]):
+            raise Failure(f"{found[0]} is not installed")
+        if "/" in found[0] and not pathlib.Path(found[0]).is_file():
+            raise Failure(f"was not built: there is no {found[0]}")
+        return found
+
+
+OURS = "--listen 127.0.0.1:{port} --reactor"
+
+
+def floor(reactor, program):
+    return Contender(f"floor {reactor}", "floor", f"{{build}}/benches/{program}_{reactor} {{port}}")
+
+
+def ours(reactor, program, extra="", name="ouro"):
+    command = f"{{build}}/examples/{program} {OURS} {reactor} {extra}"
+    return Contender(f"{name} {reactor}", "ours", command, f"floor {reactor}")
+
+
+def rival(name, build_name, command, reactor="epoll", **more):
+    return Contender(name, "rival", command, f"floor {reactor}", build_name, **more)
+
+
+ECHO_OURS = (ours("uring", "echo_server"), ours("epoll", "echo_server"))
+ECHO_FLOORS = (floor("uring", "echo"), floor("epoll", "echo"))
+ECHO_RIVALS = (
+    rival("tokio", "tokio", "{rivals}/tokio_echo {port} current"),
+    rival("tokio multi", "tokio", "{rivals}/tokio_echo {port} multi", quick=False),
+    rival("Asio epoll", "asio", "{rivals}/asio_echo_epoll {port}"),
+    rival("Asio uring", "asio", "{rivals}/asio_echo_uring {port}", "uring"),
+    rival("Go", "go", "{rivals}/go_echo {port}"),
+)
+ECHO = ECHO_FLOORS + ECHO_OURS + ECHO_RIVALS
+
+LENT = "--buffers lent"
+MEMORY = (
+    ECHO_FLOORS
+    + tuple(ours(reactor, "echo_server", LENT, "ouro lent") for reactor in ("uring", "epoll"))
+    + tuple(ours(reactor, "echo_server", "--buffers own", "ouro own")
+            for reactor in ("uring", "epoll"))
+    + ECHO_RIVALS
+)
+
+# benches/rivals/README.md says why they are started like this.
+REDIS = (
+    "redis-server --port {port} --bind 127.0.0.1 --protected-mode no --save '' --appendonly no "
+    "--client-output-buffer-limit 'pubsub 0 0 0' --io-threads 1 --tcp-backlog 4096 "
+    "--maxclients 10000"
+)
+NATS = f"nats-server -a 127.0.0.1 -p {{port}} -c {ROOT}/benches/rivals/nats.conf"
+
+PUBSUB_OURS = (ours("uring", "pubsub_server"), ours("epoll", "pubsub_server"))
+PUBSUB = (
+    floor("uring", "pubsub"),
+    floor("epoll", "pubsub"),
+    *PUBSUB_OURS,
+    rival("tokio", "tokio", "{rivals}/tokio_pubsub {port} current"),
+    rival("tokio broadcast", "tokio", "{rivals}/tokio_pubsub_broadcast {port} current"),
+    rival("redis-server", "", REDIS, protocol="redis"),
+    rival("nats-server", "", NATS, protocol="nats"),
+)
+
+
+def in_process(both_cores):
+    """What stays on one worker has one core, beside tokio's current-thread runtime.
+
+    What crosses workers has both cores, as tokio's multi-thread runtime always has; in the
+    current-thread one nothing crosses, so it takes no part there.
+    """
+    ours = "{build}/benches/inprocess {work} --seconds {seconds}"
+    tokio = "{rivals}/tokio_inprocess --runtime RUNTIME {work} --seconds {seconds}"
+    current = Contender("tokio", "rival", tokio.replace("RUNTIME", "current"), rival="tokio")
+    multi = Contender(
+        "tokio multi", "rival", tokio.replace("RUNTIME", "multi"), rival="tokio",
+        quick=both_cores, both_cores=True,
+    )  # fmt: skip
+    first = Contender("ouro", "ours", ours, both_cores=both_cores)
+    return (first, multi) if both_cores else (first, current, multi)

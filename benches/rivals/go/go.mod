@@ -1,0 +1,3 @@
+module ouro/benches/rivals/go
+
+go 1.19
