@@ -45,7 +45,8 @@ void block_reader::received(std::size_t n) noexcept {
     if (n == 0) ended_ = true;
     block_.append(n);
     // More was waiting than fitted: the next block may be larger.
-    if (n == offered_) block_bytes_ = std::min(4 * block_bytes_, block_pool::full_bytes);
+    filled_ = n == offered_;
+    if (filled_) block_bytes_ = std::min(4 * block_bytes_, block_pool::full_bytes);
 }
 
 chunk block_reader::try_line() noexcept {

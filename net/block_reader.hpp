@@ -86,6 +86,7 @@ private:
     std::size_t block_bytes_;  // the size of the next block
     std::size_t offered_ = 0;  // to the receive in flight
     bool ended_ = false;
+    bool filled_ = false;  // the last receive took all that was offered
 };
 
 /// The part that the reads share.
@@ -103,6 +104,7 @@ private:
         received_ += n;
     }
     bool ended() const noexcept final { return in_.ended_; }
+    bool filled() const noexcept final { return in_.filled_; }
 
 protected:
     std::size_t received_ = 0;

@@ -54,6 +54,9 @@ bool fill_await::receive() noexcept {
         into_ = space();
         OURO_ASSERT(!into_.empty());
         on_->begin_read(*this);
+        // Else a ring would bring the rest a turn later, and what should leave as one piece leaves
+        // as two.
+        attempt_first(filled());
         submitting_ = true;
         const bool pending = submit();
         submitting_ = false;

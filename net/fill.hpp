@@ -47,6 +47,8 @@ protected:
     /// `n` bytes were received there; 0 when the stream has ended.
     virtual void received(std::size_t n) noexcept = 0;
     virtual bool ended() const noexcept = 0;
+    /// The last receive filled its space, so more is probably there.
+    virtual bool filled() const noexcept = 0;
 
     /// Why there is nothing, or zero. errc::end_of_stream when it ended before `look` was done.
     std::error_code error() const noexcept { return error_; }

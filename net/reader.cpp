@@ -43,7 +43,8 @@ void reader::received(std::size_t n) noexcept {
     if (n == 0) ended_ = true;
     buffer_.commit(n);
     // More was waiting than fitted: the next receive may be larger.
-    if (n == offered_) appetite_ = std::min(buffer_.bytes_max(), 2 * buffer_.capacity());
+    filled_ = n == offered_;
+    if (filled_) appetite_ = std::min(buffer_.bytes_max(), 2 * buffer_.capacity());
 }
 
 std::size_t reader::line_length() noexcept {

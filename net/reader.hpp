@@ -94,6 +94,7 @@ private:
     std::size_t offered_ = 0;   // to the receive in flight
     std::size_t searched_ = 0;  // ready bytes without a "\n"
     bool ended_ = false;
+    bool filled_ = false;  // the last receive took all that was offered
 };
 
 /// The part that the reads share.
@@ -108,6 +109,7 @@ private:
     std::span<std::byte> space() noexcept final { return in_.space(); }
     void received(std::size_t n) noexcept final { in_.received(n); }
     bool ended() const noexcept final { return in_.ended_; }
+    bool filled() const noexcept final { return in_.filled_; }
 };
 
 class [[nodiscard]] reader::some_op final : public buffered_op {

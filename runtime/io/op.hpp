@@ -79,6 +79,10 @@ protected:
     /// Asks the reactor to end it soon. No effect when it is not in flight or was asked before.
     void request_cancel() noexcept;
 
+    /// Says before `submit` whether what the operation waits for is probably there: a ring then
+    /// attempts it at once, too, as epoll always does.
+    void attempt_first(bool yes) noexcept { attempt_first_ = yes; }
+
     /// What an `attempt` to receive from a stream returns: notes that less came than was asked for.
     int received_of(int result, std::size_t asked) noexcept {
         came_short_ = result > 0 && static_cast<std::size_t>(result) < asked;
@@ -97,6 +101,7 @@ private:
     bool cancel_in_flight_ = false;
     bool held_ = false;
     bool came_short_ = false;  // its last attempt; see received_of
+    bool attempt_first_ = false;
 };
 
 }  // namespace ouro

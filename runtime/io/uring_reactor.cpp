@@ -68,6 +68,7 @@ public:
 private:
     io_uring_sqe* next_entry() noexcept;
     void arm_wake() noexcept;
+    bool attempt(op& operation) noexcept;
     bool push(op& operation) noexcept;
     void push_reads() noexcept;
     void send_cancel(op& operation) noexcept;
@@ -119,10 +120,20 @@ uring_reactor::~uring_reactor() {
 
 bool uring_reactor::submit(op& operation) noexcept {
     begin(operation);
+    if (attempts_first(operation) && attempt(operation)) return false;
     if (operation.needs() == readiness::readable)
         reads_.push_back(operation);
     else if (!backlog_.empty() || !push(operation))
         backlog_.push_back(operation);
+    return true;
+}
+
+/// True when it is done.
+bool uring_reactor::attempt(op& operation) noexcept {
+    ++stats_.system_calls;
+    const int result = operation.attempt();
+    if (result == -EAGAIN || result == -EINTR) return false;
+    finish(operation, result, 0);
     return true;
 }
 

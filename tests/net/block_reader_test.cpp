@@ -3,8 +3,10 @@
 #include <ouro/net/reader.hpp>
 #include <ouro/net/stream_pair.hpp>
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/executor.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/spawn.hpp>
+#include <ouro/tests/runtime/io/real_reactors.hpp>
 
 #include <string>
 #include <vector>
@@ -55,6 +57,8 @@ task<std::string> lines_of(pieces all, block_reader_options options = {}) {
     (void)fed;
     co_return seen;
 }
+
+task<std::size_t> fill_once(block_reader& in) { co_return co_await in.fill(); }
 
 OURO_TEST_IO("lines are the same wherever the stream is split") {
     const std::string text = "a\r\n\r\n\nlonger line\nb\r\n";
@@ -147,6 +151,28 @@ OURO_TEST("a stream that fills its block gets larger ones, and full ones come fr
         }
     }
     CHECK(block_pool::stats().live <= 2);
+}
+
+/// On a ring, too, what filled the space is followed by a look at whether more is there.
+task<> the_rest_comes_in_the_same_turn() {
+    auto [ours, theirs] = stream_pair();
+    block_reader in(ours, {.first_bytes = 64});
+    co_await theirs.send_all(std::string(100, 'x'));
+    co_await in.fill();
+    const std::size_t first = in.ready().size();
+    CHECK(first < 100);
+    const auto turns = executor::current().stats().turns;
+    co_await in.fill();
+    CHECK(in.ready().size() == 100);
+    CHECK(executor::current().stats().turns == turns);
+    auto waiting = spawn(fill_once(in));  // nothing is there: it waits as ever
+    co_await yield();
+    co_await theirs.send_all("y");
+    CHECK(co_await std::move(waiting) == 1);
+}
+
+TEST_CASE("when a receive fills its space, the rest is had in the same turn") {
+    testing::on_real(the_rest_comes_in_the_same_turn);
 }
 
 OURO_TEST_IO("fill adds to what is ready and answers 0 at the end, again and again") {
