@@ -93,18 +93,23 @@ PUBSUB = (
 )
 
 
-def in_process(both_cores):
+def in_process(both_cores, pair=False):
     """What stays on one worker has one core, beside tokio's current-thread runtime.
 
     What crosses workers has both cores, as tokio's multi-thread runtime always has; in the
-    current-thread one nothing crosses, so it takes no part there.
+    current-thread one nothing crosses, so it takes no part there. Tasks that talk to each other
+    soon share a thread of the multi-thread one; in a pair of runtimes they must cross.
     """
     ours = "{build}/benches/inprocess {work} --seconds {seconds}"
-    tokio = "{rivals}/tokio_inprocess --runtime RUNTIME {work} --seconds {seconds}"
-    current = Contender("tokio", "rival", tokio.replace("RUNTIME", "current"), rival="tokio")
-    multi = Contender(
-        "tokio multi", "rival", tokio.replace("RUNTIME", "multi"), rival="tokio",
-        quick=both_cores, both_cores=True,
-    )  # fmt: skip
     first = Contender("ouro", "ours", ours, both_cores=both_cores)
+    current, multi, two = (
+        Contender(
+            name, "rival", f"{{rivals}}/tokio_inprocess --runtime {kind} {{work}} --seconds "
+            "{seconds}", rival="tokio", quick=both_cores or kind == "current",
+            both_cores=kind != "current",
+        )
+        for name, kind in (("tokio", "current"), ("tokio multi", "multi"), ("tokio pair", "pair"))
+    )  # fmt: skip
+    if pair:
+        return first, two, multi
     return (first, multi) if both_cores else (first, current, multi)

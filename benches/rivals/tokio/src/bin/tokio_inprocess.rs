@@ -4,9 +4,10 @@
 //!     tokio_inprocess --runtime current spawn_join --seconds 2
 //!     {"work": "spawn_join", "operations": …, "wall_ns": …, "cpu_ns": …}
 //!
-//! One line of JSON; a fifth of the time is warm-up and not in it. `--runtime` is `current` or
-//! `multi`, the one with two worker threads; `--list` names the works. A work is a spawned task,
-//! not the future given to block_on, which costs more to wake.
+//! One line of JSON; a fifth of the time is warm-up and not in it. `--runtime` is `current`,
+//! `multi`, the one with two worker threads, or `pair`, two of the first kind on two threads;
+//! `--list` names the works. A work is a spawned task, not the future given to block_on, which
+//! costs more to wake.
 
 #[path = "../inprocess/mod.rs"]
 mod inprocess;
@@ -59,10 +60,17 @@ fn wrong_usage(sentence: &str) -> ! {
     exit(2)
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Current,
+    Multi,
+    Pair,
+}
+
 struct Arguments {
     work: Option<(&'static str, Body)>,
     list: bool,
-    multi: bool,
+    kind: Kind,
     seconds: f64,
 }
 
@@ -83,11 +91,15 @@ fn seconds_of(text: &str) -> f64 {
     }
 }
 
-fn is_multi(name: &str) -> bool {
+fn kind_of(name: &str) -> Kind {
     match name {
-        "current" => false,
-        "multi" => true,
-        _ => wrong_usage(&format!("--runtime is current or multi, not '{}'", name)),
+        "current" => Kind::Current,
+        "multi" => Kind::Multi,
+        "pair" => Kind::Pair,
+        _ => wrong_usage(&format!(
+            "--runtime is current, multi or pair, not '{}'",
+            name
+        )),
     }
 }
 
@@ -95,7 +107,7 @@ fn read_arguments() -> Arguments {
     let mut given = Arguments {
         work: None,
         list: false,
-        multi: false,
+        kind: Kind::Current,
         seconds: 1.0,
     };
     let mut words = std::env::args().skip(1);
@@ -107,7 +119,7 @@ fn read_arguments() -> Arguments {
         match word.as_str() {
             "--list" => given.list = true,
             "--seconds" => given.seconds = seconds_of(&value()),
-            "--runtime" => given.multi = is_multi(&value()),
+            "--runtime" => given.kind = kind_of(&value()),
             option if option.starts_with('-') => wrong_usage(&format!(
                 "unknown option '{}'; known are --list, --runtime and --seconds",
                 option
@@ -119,11 +131,10 @@ fn read_arguments() -> Arguments {
     given
 }
 
-fn start_runtime(multi: bool) -> Runtime {
-    let mut builder = if multi {
-        Builder::new_multi_thread()
-    } else {
-        Builder::new_current_thread()
+fn start_runtime(kind: Kind) -> Runtime {
+    let mut builder = match kind {
+        Kind::Multi => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
     };
     match builder.worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -136,7 +147,10 @@ fn start_runtime(multi: bool) -> Runtime {
 
 fn measure(name: &str, body: Body, given: &Arguments) {
     let watch = Stopwatch::new(Duration::from_secs_f64(given.seconds));
-    let runtime = start_runtime(given.multi);
+    let runtime = start_runtime(given.kind);
+    if given.kind == Kind::Pair {
+        workers::pair_with(start_runtime(Kind::Current));
+    }
     let watch = runtime.block_on(async { tokio::spawn(body(watch)).await.unwrap() });
     println!(
         "{{\"work\": \"{}\", \"operations\": {}, \"wall_ns\": {}, \"cpu_ns\": {}}}",

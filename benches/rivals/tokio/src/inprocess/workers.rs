@@ -1,9 +1,30 @@
 //! Crossing from one worker to another. The multi-thread runtime has two workers and decides by
-//! itself what runs where; with the current-thread one, nothing crosses.
+//! itself what runs where; tasks that talk to each other soon share a thread. With a pair of
+//! current-thread runtimes, a thread each, they cannot. With one, nothing crosses.
 
 use super::work::{check, Stopwatch};
+use std::future::{pending, Future};
+use std::sync::Mutex;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{spawn, JoinSet};
+
+/// The other runtime of a pair.
+static ELSEWHERE: Mutex<Option<Handle>> = Mutex::new(None);
+
+/// Makes a runtime, which runs on a thread of its own until the process ends, the other one.
+pub fn pair_with(other: Runtime) {
+    *ELSEWHERE.lock().unwrap() = Some(other.handle().clone());
+    std::thread::spawn(move || other.block_on(pending::<()>()));
+}
+
+/// Spawns on the other runtime of a pair; without one, the runtime decides where.
+fn spawn_elsewhere(task: impl Future<Output = ()> + Send + 'static) {
+    match ELSEWHERE.lock().unwrap().as_ref() {
+        Some(other) => other.spawn(task),
+        None => spawn(task),
+    };
+}
 
 async fn echo(mut inward: mpsc::Receiver<i32>, outward: mpsc::Sender<i32>) {
     while let Some(value) = inward.recv().await {
@@ -31,7 +52,7 @@ pub async fn cross_worker_ping_pong(mut watch: Stopwatch) -> Stopwatch {
     const BATCH: i32 = 100;
     let (there, inward) = mpsc::channel(1);
     let (outward, mut back) = mpsc::channel(1);
-    spawn(echo(inward, outward));
+    spawn_elsewhere(echo(inward, outward));
     while watch.goes_on() {
         for i in 0..BATCH {
             there.send(i).await.unwrap();
@@ -47,7 +68,7 @@ pub async fn cross_worker_ping_pong(mut watch: Stopwatch) -> Stopwatch {
 pub async fn cross_worker_throughput(mut watch: Stopwatch) -> Stopwatch {
     const BATCH: i32 = 10_000;
     let (sender, mut items) = mpsc::channel(128);
-    spawn(send_until_closed(sender));
+    spawn_elsewhere(send_until_closed(sender));
     let mut next = 0;
     while watch.goes_on() {
         for _ in 0..BATCH {
