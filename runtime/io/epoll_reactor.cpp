@@ -8,8 +8,8 @@
 //  3. The kernel drops the registration when the last reference to the description goes, which is
 //     not always at close (a passed or inherited copy). Events therefore carry the slot's
 //     generation, and stale ones are ignored.
-//  4. Completing an operation may submit others and make the table grow: no reference to a slot is
-//     kept across `finish`.
+//  4. Completing an operation may submit others, or close its descriptor, which gives the slot to a
+//     new generation: what was known of a slot before `finish` is asked again after it.
 //  5. A receive from a TCP socket that got less than it asked for has emptied it; what comes later
 //     is an edge. So the next receive is parked without an attempt that would answer -EAGAIN,
 //     unless an event spoke of an end (which no later edge would tell again) or of urgent data (at
@@ -32,6 +32,7 @@
 #include <array>
 #include <cerrno>
 #include <limits>
+#include <memory>
 #include <vector>
 
 namespace ouro {
@@ -42,6 +43,7 @@ constexpr std::uint32_t readable = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 constexpr std::uint32_t writable = EPOLLOUT | EPOLLHUP | EPOLLERR;
 constexpr std::uint32_t peculiar = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
 constexpr std::size_t events_max = 256;
+constexpr std::size_t block_slots = 512;
 constexpr std::int64_t second = 1'000'000'000;
 constexpr std::int64_t millisecond = 1'000'000;
 
@@ -93,16 +95,22 @@ private:
     bool park(op& operation) noexcept;
     static bool park_in(op*& place, op& operation) noexcept;
     int register_slot(int fd) noexcept;
-    slot& slot_of(int fd) {
-        const auto index = static_cast<std::size_t>(fd);
-        if (index >= slots_.size()) make_slots(index);
-        return slots_[index];
+    /// Null when there never was one.
+    slot* find_slot(std::uint32_t fd) const noexcept {
+        const std::size_t block = fd / block_slots;
+        if (block >= blocks_.size() || !blocks_[block]) return nullptr;
+        return &blocks_[block][fd % block_slots];
     }
-    void make_slots(std::size_t index);
+    slot& slot_of(int fd) {
+        slot* const here = find_slot(static_cast<std::uint32_t>(fd));
+        return here ? *here : make_slot(static_cast<std::uint32_t>(fd));
+    }
+    slot& make_slot(std::uint32_t fd);
     void clear_slot(int fd) noexcept;
     int wait(std::int64_t until) noexcept;
     void take_event(const epoll_event& event) noexcept;
-    void try_parked(std::size_t fd, readiness side) noexcept;
+    void try_reader(slot& here) noexcept;
+    void try_writer(slot& here) noexcept;
 
     static std::uint64_t tag(int fd, std::uint32_t generation) noexcept {
         return std::uint64_t{generation} << 32 | static_cast<std::uint32_t>(fd);
@@ -111,8 +119,8 @@ private:
     reactor_options options_;
     int epoll_fd_;
     int wake_fd_;
-    bool exact_sleeps_ = true;  // epoll_pwait2 exists (Linux 5.11)
-    std::vector<slot> slots_;   // by descriptor
+    bool exact_sleeps_ = true;                     // epoll_pwait2 exists (Linux 5.11)
+    std::vector<std::unique_ptr<slot[]>> blocks_;  // of slots by descriptor; they never move
     std::array<epoll_event, events_max> events_;
     std::unique_ptr<buffer_pool> buffers_;
 };
@@ -142,11 +150,15 @@ epoll_reactor::~epoll_reactor() {
 bool epoll_reactor::submit(op& operation) noexcept {
     begin(operation);
     const readiness side = operation.needs();
+    int result;
     if (side == readiness::readable) {
         slot& here = slot_of(operation.fd());
         if (here.empty) return park_in(here.reader, operation);
+        result = attempt(operation);
+        here.empty = came_short(operation) && here.tells_when_empty;
+    } else {
+        result = attempt(operation);
     }
-    const int result = attempt(operation);
     if (result == -EAGAIN && side != readiness::always) return park(operation);
     finish(operation, result, 0);
     return false;
@@ -158,10 +170,6 @@ int epoll_reactor::attempt(op& operation) noexcept {
         ++stats_.system_calls;
         result = operation.attempt();
     } while (result == -EINTR);
-    if (came_short(operation)) {
-        slot& here = slot_of(operation.fd());
-        here.empty = here.tells_when_empty;
-    }
     return result;
 }
 
@@ -237,21 +245,32 @@ int epoll_reactor::wait(std::int64_t until) noexcept {
 void epoll_reactor::take_event(const epoll_event& event) noexcept {
     const auto fd = static_cast<std::uint32_t>(event.data.u64);
     const auto generation = static_cast<std::uint32_t>(event.data.u64 >> 32);
-    if (fd >= slots_.size() || slots_[fd].generation != generation) return;  // a wake, or stale
-    slots_[fd].empty = false;
-    if (event.events & peculiar) slots_[fd].tells_when_empty = false;
-    if (event.events & readable) try_parked(fd, readiness::readable);
-    if (slots_[fd].generation != generation) return;
-    if (event.events & writable) try_parked(fd, readiness::writable);
+    slot* const here = find_slot(fd);
+    if (!here || here->generation != generation) return;  // a wake, or stale
+    here->empty = false;
+    if (event.events & peculiar) here->tells_when_empty = false;
+    if ((event.events & readable) && here->reader) {
+        try_reader(*here);
+        if (here->generation != generation) return;
+    }
+    if ((event.events & writable) && here->writer) try_writer(*here);
 }
 
-void epoll_reactor::try_parked(std::size_t fd, readiness side) noexcept {
-    op* const operation = slots_[fd].waiting(side);
-    if (!operation) return;
-    const int result = attempt(*operation);
+void epoll_reactor::try_reader(slot& here) noexcept {
+    op& operation = *here.reader;
+    const int result = attempt(operation);
     if (result == -EAGAIN) return;
-    slots_[fd].waiting(side) = nullptr;
-    finish(*operation, result, 0);
+    here.reader = nullptr;
+    here.empty = came_short(operation) && here.tells_when_empty;
+    finish(operation, result, 0);
+}
+
+void epoll_reactor::try_writer(slot& here) noexcept {
+    op& operation = *here.writer;
+    const int result = attempt(operation);
+    if (result == -EAGAIN) return;
+    here.writer = nullptr;
+    finish(operation, result, 0);
 }
 
 void epoll_reactor::wake() noexcept {
@@ -269,16 +288,19 @@ buffer_pool& epoll_reactor::buffers() {
 
 // Descriptors.
 
-void epoll_reactor::make_slots(std::size_t index) {
-    slots_.resize(std::max(index + 1, slots_.size() * 2));
+epoll_reactor::slot& epoll_reactor::make_slot(std::uint32_t fd) {
+    const std::size_t block = fd / block_slots;
+    if (block >= blocks_.size()) blocks_.resize(block + 1);
+    blocks_[block] = std::make_unique<slot[]>(block_slots);
+    return blocks_[block][fd % block_slots];
 }
 
 void epoll_reactor::clear_slot(int fd) noexcept {
-    if (static_cast<std::size_t>(fd) >= slots_.size()) return;
-    slot& here = slots_[static_cast<std::size_t>(fd)];
-    OURO_ASSERT(!here.reader && !here.writer && "closed under an operation");
-    here.registered = here.tells_when_empty = here.empty = false;
-    ++here.generation;
+    slot* const here = find_slot(static_cast<std::uint32_t>(fd));
+    if (!here) return;
+    OURO_ASSERT(!here->reader && !here->writer && "closed under an operation");
+    here->registered = here->tells_when_empty = here->empty = false;
+    ++here->generation;
 }
 
 int epoll_reactor::open_socket(int domain, int type, int protocol) noexcept {
@@ -303,9 +325,9 @@ int epoll_reactor::adopt(int fd) noexcept {
 }
 
 void epoll_reactor::forget(int fd) noexcept {
-    if (static_cast<std::size_t>(fd) >= slots_.size()) return;
-    if (slots_[static_cast<std::size_t>(fd)].registered)
-        ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+    slot* const here = find_slot(static_cast<std::uint32_t>(fd));
+    if (!here) return;
+    if (here->registered) ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
     clear_slot(fd);
 }
 

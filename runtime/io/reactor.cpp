@@ -100,10 +100,6 @@ std::int64_t reactor::sleep_until(std::int64_t deadline) const noexcept {
     return rounded - present;
 }
 
-bool reactor::came_short(const op& operation) noexcept { return operation.came_short_; }
-
-bool reactor::attempts_first(const op& operation) noexcept { return operation.attempt_first_; }
-
 int reactor::open_socket(int domain, int type, int protocol) noexcept {
     return errno_result(::socket(domain, type | SOCK_CLOEXEC, protocol));
 }

@@ -127,8 +127,8 @@ protected:
     /// operation, and yet it has not completed.
     [[nodiscard]] bool cancel_answered(op& operation, std::int32_t result) noexcept;
     /// True when the last attempt received less than it asked for.
-    static bool came_short(const op& operation) noexcept;
-    static bool attempts_first(const op& operation) noexcept;
+    static bool came_short(const op& operation) noexcept { return operation.came_short_; }
+    static bool attempts_first(const op& operation) noexcept { return operation.attempt_first_; }
 
     std::size_t in_flight_ = 0;
     reactor_stats stats_;

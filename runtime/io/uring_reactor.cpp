@@ -32,7 +32,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -70,6 +69,7 @@ private:
     void arm_wake() noexcept;
     bool attempt(op& operation) noexcept;
     bool push(op& operation) noexcept;
+    void push_or_keep(op& operation) noexcept;
     void push_reads() noexcept;
     void send_cancel(op& operation) noexcept;
     void retry_refused() noexcept;
@@ -120,11 +120,12 @@ uring_reactor::~uring_reactor() {
 
 bool uring_reactor::submit(op& operation) noexcept {
     begin(operation);
-    if (attempts_first(operation) && attempt(operation)) return false;
-    if (operation.needs() == readiness::readable)
+    if (operation.needs() == readiness::readable) {
+        if (attempts_first(operation) && attempt(operation)) return false;
         reads_.push_back(operation);
-    else if (!backlog_.empty() || !push(operation))
-        backlog_.push_back(operation);
+    } else {
+        push_or_keep(operation);
+    }
     return true;
 }
 
@@ -176,9 +177,12 @@ bool uring_reactor::push(op& operation) noexcept {
     return true;
 }
 
+void uring_reactor::push_or_keep(op& operation) noexcept {
+    if (!backlog_.empty() || !push(operation)) backlog_.push_back(operation);
+}
+
 void uring_reactor::push_reads() noexcept {
-    while (!reads_.empty() && backlog_.empty() && push(reads_.front())) reads_.pop_front();
-    backlog_.splice_back(reads_);
+    while (!reads_.empty()) push_or_keep(reads_.pop_front());
 }
 
 void uring_reactor::send_cancel(op& operation) noexcept {
@@ -276,11 +280,11 @@ void uring_reactor::wake() noexcept {
 // Out of the completion queue.
 
 void uring_reactor::take_completions() noexcept {
-    std::array<io_uring_cqe*, 64> batch;
+    constexpr unsigned batch = 64;  // entries stay where they are until the head is moved on
     for (unsigned left = io_uring_cq_ready(&ring_); left > 0;) {
-        const unsigned count = io_uring_peek_batch_cqe(
-            &ring_, batch.data(), std::min(left, static_cast<unsigned>(batch.size())));
-        for (unsigned i = 0; i < count; ++i) take(*batch[i]);
+        const unsigned head = *ring_.cq.khead;
+        const unsigned count = std::min(left, batch);
+        for (unsigned i = 0; i < count; ++i) take(ring_.cq.cqes[(head + i) & ring_.cq.ring_mask]);
         io_uring_cq_advance(&ring_, count);
         left -= count;
     }
