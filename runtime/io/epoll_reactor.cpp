@@ -23,6 +23,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -52,11 +53,15 @@ constexpr std::int64_t millisecond = 1'000'000;
 constexpr std::int64_t long_sleep = 100 * millisecond;
 constexpr std::int64_t long_sleep_cut = 500;  // a 500th
 
-bool is_tcp(int fd) noexcept {
+/// True for TCP with nothing on top: with kernel TLS a receive ends where a record does.
+bool is_plain_tcp(int fd) noexcept {
     int protocol = 0;
     socklen_t size = sizeof protocol;
-    return ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
-           protocol == IPPROTO_TCP;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0) return false;
+    if (protocol != IPPROTO_TCP) return false;
+    char layer[16];
+    size = sizeof layer;
+    return ::getsockopt(fd, IPPROTO_TCP, TCP_ULP, layer, &size) < 0 || size == 0;
 }
 
 class epoll_reactor final : public reactor {
@@ -200,7 +205,7 @@ int epoll_reactor::register_slot(int fd) noexcept {
     ++stats_.system_calls;
     if (::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) < 0) return -errno;
     here.registered = true;
-    here.tells_when_empty = is_tcp(fd);
+    here.tells_when_empty = is_plain_tcp(fd);
     return 0;
 }
 
