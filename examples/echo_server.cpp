@@ -9,6 +9,8 @@
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/run.hpp>
 
+#include <fmt/format.h>
+
 #include <array>
 #include <cstdio>
 #include <string>
@@ -47,10 +49,8 @@ struct closing_report {
     ~closing_report() {
         executor& here = executor::current();
         const reactor_stats& io = here.io().stats();
-        std::printf("worker %u: submissions %llu completions %llu system_calls %llu\n",
-                    here.worker(), static_cast<unsigned long long>(io.submissions),
-                    static_cast<unsigned long long>(io.completions),
-                    static_cast<unsigned long long>(io.system_calls));
+        fmt::print("worker {}: submissions {} completions {} system_calls {}\n", here.worker(),
+                   io.submissions, io.completions, io.system_calls);
         std::fflush(stdout);
     }
 };
@@ -59,7 +59,7 @@ task<> serve(settings how) {
     const closing_report report;
     net::listener listener(how.listen, {.reuse_port = worker_count() > 1});
     if (this_worker() == 0) {
-        std::printf("listening on %s\n", listener.local().to_string().c_str());
+        fmt::print("listening on {}\n", listener.local().to_string());
         std::fflush(stdout);
     }
     for (;;) {

@@ -92,7 +92,8 @@ private:
 /// The part that the reads share.
 class block_reader::block_op : public fill_await {
 protected:
-    block_op(block_reader& in, const char* name) noexcept : fill_await(*in.from_, name), in_(in) {}
+    block_op(block_reader& in, const char* name) noexcept
+        : fill_await(*in.from_, name, in.filled_), in_(in) {}
     ~block_op() = default;
 
     block_reader& in_;
@@ -104,7 +105,6 @@ private:
         received_ += n;
     }
     bool ended() const noexcept final { return in_.ended_; }
-    bool filled() const noexcept final { return in_.filled_; }
 
 protected:
     std::size_t received_ = 0;

@@ -54,9 +54,6 @@ bool fill_await::receive() noexcept {
         into_ = space();
         OURO_ASSERT(!into_.empty());
         on_->begin_read(*this);
-        // Else a ring would bring the rest a turn later, and what should leave as one piece leaves
-        // as two.
-        attempt_first(filled());
         submitting_ = true;
         const bool pending = submit();
         submitting_ = false;
@@ -71,6 +68,9 @@ void fill_await::take() noexcept {
         error_ = error_of(result_);
     else
         received(static_cast<std::size_t>(result_));
+    // What filled its space left a rest behind. A ring would bring that a turn later, and what
+    // should be passed on as one piece would go as two.
+    attempt_first(result_ > 0 && static_cast<std::size_t>(result_) == into_.size());
 }
 
 void fill_await::prepare(io_uring_sqe& entry) noexcept {

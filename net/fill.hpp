@@ -30,7 +30,10 @@ public:
     void stop() noexcept final;
 
 protected:
-    fill_await(descriptor& on, const char* name) noexcept : on_(&on), name_(name) {}
+    /// `filled` says that the reader's last receive filled its space: more is probably there.
+    fill_await(descriptor& on, const char* name, bool filled) noexcept : on_(&on), name_(name) {
+        attempt_first(filled);
+    }
     ~fill_await() = default;
 
     /// What looking at the reader's bytes came to.
@@ -47,8 +50,6 @@ protected:
     /// `n` bytes were received there; 0 when the stream has ended.
     virtual void received(std::size_t n) noexcept = 0;
     virtual bool ended() const noexcept = 0;
-    /// The last receive filled its space, so more is probably there.
-    virtual bool filled() const noexcept = 0;
 
     /// Why there is nothing, or zero. errc::end_of_stream when it ended before `look` was done.
     std::error_code error() const noexcept { return error_; }

@@ -100,7 +100,8 @@ private:
 /// The part that the reads share.
 class reader::buffered_op : public fill_await {
 protected:
-    buffered_op(reader& in, const char* name) noexcept : fill_await(*in.from_, name), in_(in) {}
+    buffered_op(reader& in, const char* name) noexcept
+        : fill_await(*in.from_, name, in.filled_), in_(in) {}
     ~buffered_op() = default;
 
     reader& in_;
@@ -109,7 +110,6 @@ private:
     std::span<std::byte> space() noexcept final { return in_.space(); }
     void received(std::size_t n) noexcept final { in_.received(n); }
     bool ended() const noexcept final { return in_.ended_; }
-    bool filled() const noexcept final { return in_.filled_; }
 };
 
 class [[nodiscard]] reader::some_op final : public buffered_op {

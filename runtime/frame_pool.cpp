@@ -31,12 +31,10 @@ struct frame_pool::cleaner {
         }
         of_thread_.room = 0;  // whatever comes later is not kept
     }
-    void touch() noexcept {}
 };
 
 void frame_pool::open() noexcept {
-    thread_local cleaner at_thread_end;
-    at_thread_end.touch();
+    thread_local cleaner at_thread_end;  // passing here registers it
     of_thread_.opened = true;
     of_thread_.room = kept_bytes_max;
 }

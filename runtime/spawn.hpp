@@ -14,7 +14,8 @@ namespace ouro {
 /// on the task's worker and does not outlive it.
 ///
 /// `T x = co_await handle;` resumes when the task has finished and hands over its value or rethrows
-/// its exception; once. When the awaiting chain is cancelled, only the waiting ends.
+/// its exception; once. When the awaiting chain is cancelled, only the waiting ends. Awaiting a
+/// temporary or a moved handle uses the handle up.
 template <class T>
 class join_handle;
 

@@ -6,20 +6,14 @@
 // send that succeeds posts no completion at all. The link is what makes one buffer per connection
 // safe, because the receive starts only when the whole reply has been handed to the socket.
 //
-// What was tried: server CPU per request on loopback, 64 bytes, Linux 6.18, this program = 1, each
-// within 0.02.
-//
-//                                                             64 connections   512 connections
-//   the receive submitted when the send has completed                   1.01              1.04
-//   multishot receive into provided buffers                             1.04              1.01
-//   POLL_FIRST on the receive                                           1.04              1.10
-//   OP_WRITE and OP_READ instead of OP_SEND and OP_RECV                 0.98              1.05
-//   registered descriptors                                              1.02              1.01
-//   COOP_TASKRUN instead of DEFER_TASKRUN                               1.01              1.04
+// What was tried and is no better at 64 and 512 connections: the receive submitted when the send
+// has completed; multishot receive into provided buffers; POLL_FIRST on the receive; OP_WRITE and
+// OP_READ instead of OP_SEND and OP_RECV (a little better at 64, worse at 512); registered
+// descriptors; COOP_TASKRUN instead of DEFER_TASKRUN.
 //
 // POLL_FIRST loses because a busy server is behind: by the time its receive is issued, the next
 // message has usually come, and a receive that finds it at once needs no poll. With 8 connections
-// or fewer nobody is behind, and the multishot receive, whose poll stays armed, wins 2 to 4 %.
+// or fewer nobody is behind, and the multishot receive, whose poll stays armed, wins.
 
 #define _GNU_SOURCE
 

@@ -68,11 +68,11 @@ def reactors(name, title, contenders, options, headline):
     )  # fmt: skip
 
 
-def in_process(name, title, headline="wall_ns", both_cores=False, pair=False):
+def in_process(name, title, headline="wall_ns", contenders=contender.ON_ONE_WORKER):
     other = "cpu_ns" if headline == "wall_ns" else "wall_ns"
     return Work(
-        name, "inprocess", title, "inprocess", contender.in_process(both_cores, pair),
-        (headline, other), quick_seconds=0.2, quick=True, base="ouro",
+        name, "inprocess", title, "inprocess", contenders, (headline, other), quick_seconds=0.2,
+        quick=True, base="ouro",
     )  # fmt: skip
 
 
@@ -139,11 +139,11 @@ WORKS = (
     # The wall-clock of a sleep is the sleep; what it costs is the CPU time.
     in_process("sleeps_100k", "100 000 spawned sleeps of 0 to 99 ms", "cpu_ns"),
     in_process("timers_100k", "arm and cancel a timer among 100 000"),
-    in_process("cross_worker_ping_pong", "a round trip between two workers", both_cores=True,
-               pair=True),
-    in_process("cross_worker_throughput", "items from one worker to another", both_cores=True,
-               pair=True),
-    in_process("spawn_anywhere", "spawn on any worker and join", both_cores=True),
+    in_process("cross_worker_ping_pong", "a round trip between two workers",
+               contenders=contender.ACROSS_WORKERS),
+    in_process("cross_worker_throughput", "items from one worker to another",
+               contenders=contender.ACROSS_WORKERS),
+    in_process("spawn_anywhere", "spawn on any worker and join", contenders=contender.ANYWHERE),
 )  # fmt: skip
 
 

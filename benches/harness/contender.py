@@ -7,7 +7,7 @@ In a command {build} is our build folder, {rivals} where benches/rivals/build.py
 import pathlib
 import shlex
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .failure import Failure
 from .machine import ROOT
@@ -93,23 +93,23 @@ PUBSUB = (
 )
 
 
-def in_process(both_cores, pair=False):
-    """What stays on one worker has one core, beside tokio's current-thread runtime.
+def tokio_inprocess(name, runtime, **options):
+    command = f"{{rivals}}/tokio_inprocess --runtime {runtime} {{work}} --seconds {{seconds}}"
+    return Contender(name, "rival", command, rival="tokio", **options)
 
-    What crosses workers has both cores, as tokio's multi-thread runtime always has; in the
-    current-thread one nothing crosses, so it takes no part there. Tasks that talk to each other
-    soon share a thread of the multi-thread one; in a pair of runtimes they must cross.
-    """
+
+def in_process(*twins, both_cores=False):
+    """An in-process work of ours and its twins on tokio."""
     ours = "{build}/benches/inprocess {work} --seconds {seconds}"
-    first = Contender("ouro", "ours", ours, both_cores=both_cores)
-    current, multi, two = (
-        Contender(
-            name, "rival", f"{{rivals}}/tokio_inprocess --runtime {kind} {{work}} --seconds "
-            "{seconds}", rival="tokio", quick=both_cores or kind == "current",
-            both_cores=kind != "current",
-        )
-        for name, kind in (("tokio", "current"), ("tokio multi", "multi"), ("tokio pair", "pair"))
-    )  # fmt: skip
-    if pair:
-        return first, two, multi
-    return (first, multi) if both_cores else (first, current, multi)
+    return (Contender("ouro", "ours", ours, both_cores=both_cores), *twins)
+
+
+# What stays on one worker has one core, beside tokio's current-thread runtime. What crosses workers
+# has both cores, as tokio's multi-thread runtime always has. There, tasks that talk to each other
+# soon share a thread; in a pair of current-thread runtimes they must cross.
+CURRENT = tokio_inprocess("tokio", "current")
+MULTI = tokio_inprocess("tokio multi", "multi", both_cores=True)
+PAIR = tokio_inprocess("tokio pair", "pair", both_cores=True)
+ON_ONE_WORKER = in_process(CURRENT, replace(MULTI, quick=False))
+ANYWHERE = in_process(MULTI, both_cores=True)
+ACROSS_WORKERS = in_process(PAIR, MULTI, both_cores=True)

@@ -3,8 +3,8 @@
 // Closed loop: every connection has exactly one message in flight and sends the next one as soon
 // as the reply has arrived and has been compared. One thread, so that a benchmark can pin it to
 // one core. It polls and never sleeps: a load that sleeps must be woken by the server, and the
-// wake-up, microseconds on a virtual machine, would be charged to the server at random. (Measured:
-// same medians, a third of the spread.) It uses epoll, so that it runs wherever a server does.
+// wake-up, microseconds on a virtual machine, would be charged to the server at random. (Same
+// medians, less spread.) It uses epoll, so that it runs wherever a server does.
 //
 // With --rate it is an open loop: requests fall due at even intervals, whatever the server does,
 // and the connection that has been idle for longest takes each. A request waits while all of them

@@ -33,49 +33,41 @@ static void write_text(char* text, const struct channel_shape* shape, int number
         text[i] = (char)('a' + (random[i] + (unsigned)number) % 26);
 }
 
-static int write_command(char* into, const struct channel_shape* shape, const char* text) {
+// What tells a delivery from a command, where a protocol has more than the bare message.
+struct words {
+    const char* redis;
+    const char* nats;
+    const char* nats_id;  // of the subscription
+};
+
+static const struct words command_words = {"PUBLISH", "PUB", ""};
+static const struct words delivery_words = {"message", "MSG", "1 "};
+
+static int write_unit(char* into, const struct channel_shape* shape, const struct words* words,
+                      const char* text) {
     const int bytes = shape->size - 2;
     char channel[16];
     const int channel_bytes = snprintf(channel, sizeof channel, "c%d", shape->channel);
     switch (shape->protocol) {
         case protocol_redis:
-            return snprintf(into, unit_bytes_max,
-                            "*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%d\r\n%.*s\r\n", channel_bytes,
-                            channel, bytes, bytes, text);
+            return snprintf(
+                into, unit_bytes_max, "*3\r\n$%zu\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%.*s\r\n",
+                strlen(words->redis), words->redis, channel_bytes, channel, bytes, bytes, text);
         case protocol_nats:
-            return snprintf(into, unit_bytes_max, "PUB %s %d\r\n%.*s\r\n", channel, bytes, bytes,
-                            text);
+            return snprintf(into, unit_bytes_max, "%s %s %s%d\r\n%.*s\r\n", words->nats, channel,
+                            words->nats_id, bytes, bytes, text);
         case protocol_line: break;
     }
     return snprintf(into, unit_bytes_max, "%.*s\r\n", bytes, text);
 }
 
-static int write_delivery(char* into, const struct channel_shape* shape, const char* text) {
-    const int bytes = shape->size - 2;
-    char channel[16];
-    const int channel_bytes = snprintf(channel, sizeof channel, "c%d", shape->channel);
-    switch (shape->protocol) {
-        case protocol_redis:
-            return snprintf(into, unit_bytes_max,
-                            "*3\r\n$7\r\nmessage\r\n$%d\r\n%s\r\n$%d\r\n%.*s\r\n", channel_bytes,
-                            channel, bytes, bytes, text);
-        case protocol_nats:
-            return snprintf(into, unit_bytes_max, "MSG %s 1 %d\r\n%.*s\r\n", channel, bytes, bytes,
-                            text);
-        case protocol_line: break;
-    }
-    return snprintf(into, unit_bytes_max, "%.*s\r\n", bytes, text);
-}
-
-typedef int writer(char* into, const struct channel_shape* shape, const char* text);
-
-static struct stream render_messages(const struct channel_shape* shape, writer* write) {
+static struct stream render_messages(const struct channel_shape* shape, const struct words* words) {
     char text[size_max], unit[unit_bytes_max];
     struct stream stream = {0};
     unsigned char* bytes = NULL;
     for (int number = 0; number < numbers; number++) {
         write_text(text, shape, number);
-        const size_t count = (size_t)write(unit, shape, text);
+        const size_t count = (size_t)write_unit(unit, shape, words, text);
         if (!bytes) {
             stream.unit = count;
             stream.period = count * numbers;
@@ -102,10 +94,10 @@ static struct stream render_replies(const struct channel_shape* shape) {
 
 struct channel_streams render(const struct channel_shape* shape) {
     struct channel_streams streams = {0};
-    streams.commands = render_messages(shape, write_command);
+    streams.commands = render_messages(shape, &command_words);
     // The lines of a subscriber are the lines of the publisher, so they share their cache lines.
     streams.deliveries = shape->protocol == protocol_line ? streams.commands
-                                                          : render_messages(shape, write_delivery);
+                                                          : render_messages(shape, &delivery_words);
     if (shape->protocol == protocol_redis) streams.replies = render_replies(shape);
     return streams;
 }

@@ -1,10 +1,11 @@
-// Readiness: every operation is attempted at once and only waits if the kernel says -EAGAIN.
+// Readiness: an operation is attempted at once, unless that is known to be in vain, and waits if
+// the kernel says -EAGAIN.
 //
 //  1. A descriptor is registered once, edge-triggered, for both directions, when an attempt on it
 //     first fails. Registering reports what is ready already, and every later attempt follows the
 //     event it waits for, so no edge is lost.
 //  2. A slot holds at most one operation that reads and one that writes. A parked operation is in
-//     exactly one of them, and its last attempt answered -EAGAIN.
+//     exactly one of them; its last attempt answered -EAGAIN, or rule 5 spared it.
 //  3. The kernel drops the registration when the last reference to the description goes, which is
 //     not always at close (a passed or inherited copy). Events therefore carry the slot's
 //     generation, and stale ones are ignored.
@@ -225,7 +226,7 @@ void epoll_reactor::turn(std::int64_t until) noexcept {
 }
 
 int epoll_reactor::wait(std::int64_t until) noexcept {
-    std::int64_t left = sleep_until(until);
+    std::int64_t left = sleep_length(until);
     const bool forever = left == std::numeric_limits<std::int64_t>::max();
     if (left == 0 && in_flight() == 0) return 0;  // nobody waits for an event
     if (left > long_sleep) left -= left / long_sleep_cut;

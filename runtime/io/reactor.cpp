@@ -88,7 +88,7 @@ bool reactor::cancel_answered(op& operation, std::int32_t result) noexcept {
     return result == -ENOENT && operation.cancel_attempts_ < cancel_attempts_max;
 }
 
-std::int64_t reactor::sleep_until(std::int64_t deadline) const noexcept {
+std::int64_t reactor::sleep_length(std::int64_t deadline) const noexcept {
     constexpr std::int64_t forever = std::numeric_limits<std::int64_t>::max();
     constexpr std::int64_t grain = 1 << 15;
     if (deadline <= 0) return 0;

@@ -113,7 +113,7 @@ protected:
     /// How long to sleep for a deadline: 0 when it has passed, else to a moment up to 33 µs after
     /// it, so that deadlines which lie close together are met by one wake. (The kernel's own slack
     /// is 50 µs.) INT64_MAX for none.
-    std::int64_t sleep_until(std::int64_t deadline) const noexcept;
+    std::int64_t sleep_length(std::int64_t deadline) const noexcept;
 
     // How implementations keep an operation's state; see op.hpp for the rules.
     void begin(op& operation) noexcept;

@@ -233,7 +233,7 @@ bool uring_reactor::must_flush() const noexcept {
 }
 
 void uring_reactor::enter(std::int64_t until) noexcept {
-    std::int64_t left = sleep_until(until);
+    std::int64_t left = sleep_length(until);
     if (!all_accepted()) left = std::min(left, retry_delay);
     int result = 0;
     if (left > 0 && io_uring_cq_ready(&ring_) == 0)

@@ -281,7 +281,7 @@ class Shown(unittest.TestCase):
         network = work_of(
             *contender.ECHO, figures=("cpu_us", "p50_us", "p99_us", "p999_us"), name="echo_64"
         )
-        inside = work_of(*contender.in_process(False), kind="inprocess", figures=("wall_ns",))
+        inside = work_of(*contender.ON_ONE_WORKER, kind="inprocess", figures=("wall_ns",))
         found = Results({"processor": "<fast> & small", "cores": 2})
         for number, each in enumerate(network.contenders):
             rounds = [{"cpu_us": 4 + number + i, "p50_us": 10.0, "p99_us": 20.0 + number,

@@ -25,7 +25,7 @@ public:
     std::string at(const std::string& name) const { return path_ + "/" + name; }
 
 private:
-    std::string path_ = "/tmp/ouro-file-XXXXXX";
+    std::string path_ = "/tmp/ouro-file-" + std::string(6, 'X');  // mkdtemp fills in the last six
 };
 
 std::span<const std::byte> bytes_of(std::string_view text) {

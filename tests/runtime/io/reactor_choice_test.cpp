@@ -20,6 +20,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 
 using namespace ouro;
@@ -70,15 +71,17 @@ task<bool> works_on_epoll(std::string_view because) {
                                                    std::string::npos;
 }
 
-bool falls_back(unsigned error, const char* because) {
+/// The reason is named in the system's own words.
+bool falls_back(unsigned error) {
     ::unsetenv("OURO_REACTOR");
     set_log(keep_log);
+    const std::string because = std::strerror(static_cast<int>(error));
     return refuse(SYS_io_uring_setup, error) && block_on(works_on_epoll(because));
 }
 
-bool falls_back_when_forbidden() { return falls_back(EPERM, "Operation not permitted"); }
-bool falls_back_when_unknown() { return falls_back(ENOSYS, "Function not implemented"); }
-bool falls_back_without_memory() { return falls_back(ENOMEM, "Cannot allocate memory"); }
+bool falls_back_when_forbidden() { return falls_back(EPERM); }
+bool falls_back_when_unknown() { return falls_back(ENOSYS); }
+bool falls_back_without_memory() { return falls_back(ENOMEM); }
 
 bool refuses_what_was_asked_for() {
     ::unsetenv("OURO_REACTOR");
