@@ -92,7 +92,9 @@ task<> our_own_shutdown_is_seen() {
     CHECK(co_await receive(pair.near) == "");
 }
 
-/// A receive stops short at urgent data although more is there.
+/// A receive stops short at urgent data although more is there. On epoll alone: at urgent data the
+/// kernel answers EAGAIN also while a signal is pending, and the end of a ring leaves such work
+/// behind for the thread.
 task<> urgent_data_in_the_middle() {
     ends pair = co_await tcp_pair();
     const int on = 1;
@@ -166,7 +168,9 @@ TEST_CASE("the end of a stream is seen although it came with data") {
     on_epoll({}, our_own_shutdown_is_seen);
 }
 
-TEST_CASE("urgent data does not hide what is behind it") { on_real(urgent_data_in_the_middle); }
+TEST_CASE("urgent data does not hide what is behind it") {
+    on_epoll({}, urgent_data_in_the_middle);
+}
 
 TEST_CASE("no byte waits unseen, whatever the sizes of sends and receives") {
     on_epoll({}, every_size_against_every_size);
