@@ -32,6 +32,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 namespace ouro::net {
 namespace {
@@ -68,9 +69,15 @@ public:
     std::size_t pending() const noexcept { return queue_.bytes(); }
     /// The position in the stream behind what was written.
     std::uint64_t written() const noexcept { return sent_ + pending(); }
+    std::uint64_t sent() const noexcept { return sent_; }
     const writer_options& options() const noexcept { return options_; }
     std::error_code error() const noexcept { return error_; }
     int fd() const noexcept override { return on_ ? on_->number() : number_; }
+
+    void pull(writer_source& from) noexcept {
+        source_ = &from;
+        schedule();
+    }
 
     void close() noexcept { open_ = false; }
     /// True when nothing is left to wait for.
@@ -82,7 +89,7 @@ public:
 
 private:
     void schedule() noexcept {
-        if (!in_flight()) executor::current().at_turn_end(*this);
+        if (!in_flight() && !filling_) executor::current().at_turn_end(*this);
     }
     void flush() noexcept override;
     void open_tail(std::size_t bytes);
@@ -106,12 +113,14 @@ private:
     int number_ = -1;  // its number, if so
     bool open_ = true;
     bool orphaned_ = false;
+    bool filling_ = false;
     std::uint16_t pieces_ = 0;  // how many the send in flight names
     std::uint64_t sent_ = 0;
     open_block tail_;  // where copies go
     intrusive_list<writer::wait_op, writer::wait_op> waits_;
     chunk_queue queue_;
     writer_options options_;
+    writer_source* source_ = nullptr;  // what has more to write
     std::size_t tail_bytes_ = first_tail_bytes;
     std::error_code error_;
 
@@ -164,7 +173,14 @@ void writer_core::commit(std::size_t n) {
 // Sending.
 
 void writer_core::flush() noexcept {
-    if (in_flight() || queue_.empty()) return;
+    if (in_flight()) return;
+    if (source_ && open_) {
+        filling_ = true;  // what it writes leaves now, and need not be scheduled
+        writer_source* const source = std::exchange(source_, nullptr);
+        if (source->fill()) source_ = source;
+        filling_ = false;
+    }
+    if (queue_.empty()) return;
     if (!on_->is_open() || on_->closing()) {
         fail(errc::closed);
         wake();
@@ -223,12 +239,13 @@ void writer_core::completed(std::int32_t result, std::uint32_t) noexcept {
     } else if (result != -EINTR) {
         fail(error_of(result));
     }
-    if (!queue_.empty()) schedule();
+    if (!queue_.empty() || source_) schedule();
     wake();
 }
 
 void writer_core::fail(std::error_code error) noexcept {
     open_ = false;
+    source_ = nullptr;
     error_ = error;
     queue_.clear();
     tail_ = {};
@@ -257,6 +274,7 @@ void writer_core::wake() noexcept {
 void writer_core::abandon() noexcept {
     if (flusher::linked()) flusher::unlink();
     if (!error_) error_ = errc::closed;
+    source_ = nullptr;
     wake();
     if (!in_flight()) {
         delete this;
@@ -306,7 +324,11 @@ void writer::commit(std::size_t n) {
     if (n > 0) core_->commit(n);
 }
 
+void writer::pull(writer_source& from) noexcept { core_->pull(from); }
+
 std::size_t writer::pending_bytes() const noexcept { return core_->pending(); }
+
+std::uint64_t writer::sent_bytes() const noexcept { return core_->sent(); }
 
 bool writer::above_high() const noexcept { return core_->pending() > core_->options().high_bytes; }
 

@@ -24,6 +24,19 @@ struct writer_options {
 
 class writer_core;
 
+/// Writes at the last moment: asked when the writer is about to send, with nothing in flight.
+///
+/// What waits here and is not yet written can still be taken back; a session's requests do.
+class writer_source {
+public:
+    /// Writes what is there, or some of it. Called again when that has been sent, as long as the
+    /// answer is true: more is waiting.
+    virtual bool fill() noexcept = 0;
+
+protected:
+    ~writer_source() = default;
+};
+
 /// Sends what is written to it on a stream: in order, at the end of the turn, in one call.
 ///
 /// Writing never waits. It takes a copy of small pieces and a share of chunks, and returns; one
@@ -68,8 +81,14 @@ public:
     [[nodiscard]] std::span<std::byte> prepare(std::size_t n);
     void commit(std::size_t n);
 
+    /// Has `from` asked for more at the end of this turn, or once what is in flight has been sent.
+    /// The source must outlive the writer or its end, and nothing else may write.
+    void pull(writer_source& from) noexcept;
+
     /// Bytes that the kernel has not taken yet.
     std::size_t pending_bytes() const noexcept;
+    /// Bytes that the kernel has taken since the writer was made.
+    std::uint64_t sent_bytes() const noexcept;
     bool above_high() const noexcept;
     /// Why it has ended; zero while it has not.
     std::error_code error() const noexcept;

@@ -60,11 +60,11 @@ def pubsub(channels, subscribers, window, quick):
     )  # fmt: skip
 
 
-def reactors(name, title, contenders, options, headline):
+def reactors(name, title, contenders, options, headline, quick=False):
     """Our own server on either reactor, under the same load."""
     return Work(
         f"reactors_{name}", "reactors", f"epoll against io_uring: {title}", "network", contenders,
-        headline, options, quick_seconds=0.4, quick=True, base="ouro epoll",
+        headline, options, quick_seconds=0.4, quick=quick, base="ouro epoll",
     )  # fmt: skip
 
 
@@ -73,6 +73,16 @@ def in_process(name, title, headline="wall_ns", contenders=contender.ON_ONE_WORK
     return Work(
         name, "inprocess", title, "inprocess", contenders, (headline, other), quick_seconds=0.2,
         quick=True, base="ouro",
+    )  # fmt: skip
+
+
+def client(name, title, server, contenders, headline="requests_per_second", quick=True):
+    """A client of a server that is the same for everybody."""
+    figures = ("requests_per_second", "cpu_ns", *LATENCIES[:2], "system_calls", "allocations")
+    figures = (headline, *(each for each in figures if each != headline))
+    return Work(
+        name, "kv", title, "client", contenders, figures, {"server": server}, seconds=1,
+        quick_seconds=0.25, quick=quick, base="floor" if contenders[0].role == "floor" else "",
     )  # fmt: skip
 
 
@@ -112,19 +122,29 @@ WORKS = (
     ),
     Work(
         "idle", "idle", "CPU time with 64 idle connections", "idle", contender.ECHO,
-        ("idle_us",), {"connections": 64}, quick_seconds=0.2, quick=True,
+        ("idle_us",), {"connections": 64}, quick_seconds=0.2,
     ),
     reactors("echo", "echo, 64 B, 64 connections", contender.ECHO_OURS, ECHO_64,
              (*CPU, "requests_per_second", *LATENCIES, "system_calls")),
     reactors("echo_rate", "echo, 64 B, 64 connections, 50 000 requests/s", contender.ECHO_OURS,
-             {**ECHO_64, "rate": 50000}, (*CPU, "busy", *LATENCIES, "system_calls")),
+             {**ECHO_64, "rate": 50000}, (*CPU, "busy", *LATENCIES, "system_calls"), quick=True),
     reactors("pubsub", "pub/sub, 5 × 25, 64 B, window 64", contender.PUBSUB_OURS, FANOUT,
              ("deliveries_per_second", *CPU_NS, *LATENCIES, "system_calls")),
     reactors("pubsub_rate", "pub/sub, 5 × 25, 64 B, 2 000 messages/s per publisher",
              contender.PUBSUB_OURS, {**FANOUT, "rate": 2000},
-             (*CPU_NS, "busy", *LATENCIES, "system_calls")),
+             (*CPU_NS, "busy", *LATENCIES, "system_calls"), quick=True),
     instructions(1),
     instructions(64),
+    client("redis_get_64", "Redis GET, 16 B, 64 callers", "redis", contender.REDIS_GET_64),
+    client("redis_get_1", "Redis GET, 16 B, one caller", "redis", contender.REDIS_GET_1, "p50_us"),
+    client("redis_pipeline_1000", "Redis GET, 16 B, 1000 in a pipeline", "redis",
+           contender.REDIS_PIPELINE),
+    client("redis_set_64", "Redis SET, 16 B, 64 callers", "redis", contender.REDIS_SET_64,
+           quick=False),
+    client("memcached_get_64", "Memcached get, 16 B, 64 callers", "memcached",
+           contender.MEMCACHED_GET_64),
+    client("memcached_get_1", "Memcached get, 16 B, one caller", "memcached",
+           contender.MEMCACHED_GET_1, "p50_us", quick=False),
     in_process("spawn_join", "spawn a task and join it"),
     in_process("yield_1", "yield, one task"),
     in_process("yield_1000", "yield among 1000 tasks"),

@@ -1,7 +1,8 @@
 """The programs that are compared: the floors in C, ours, and the rivals, as plain data.
 
 In a command {build} is our build folder, {rivals} where benches/rivals/build.py puts its programs,
-{port} the port to listen on, {work} and {seconds} those of an in-process work.
+{port} the port to listen on or to connect to, {work} and {seconds} those of an in-process work or
+of a client.
 """
 
 import pathlib
@@ -90,6 +91,110 @@ PUBSUB = (
     rival("tokio broadcast", "tokio", "{rivals}/tokio_pubsub_broadcast {port} current"),
     rival("redis-server", "", REDIS, protocol="redis"),
     rival("nats-server", "", NATS, protocol="nats"),
+)
+
+
+# The servers of the clients. Both have one thread for requests, and keep nothing on disk.
+SERVERS = {
+    "redis": Contender("redis-server", "rival", REDIS),
+    "memcached": Contender("memcached", "rival",
+                           "memcached -l 127.0.0.1 -p {port} -U 0 -t 1 -c 4096 -u nobody"),
+}  # fmt: skip
+
+
+def kv_floors(protocol, window, batch, quick=False):
+    """One that sleeps when there is nothing to do, and one that polls first.
+
+    Waking a processor that sleeps takes longer than many requests. The second one also sends in
+    batches, of what was found to be best with this server.
+    """
+    command = (f"{{build}}/benches/kv_get {protocol} --port {{port}} --seconds {{seconds}} "
+               f"--window {window}")  # fmt: skip
+    polling = f"{command} --batch {batch} --poll-us 50"
+    return (Contender("floor", "floor", command, quick=quick),
+            Contender("floor polling", "floor", polling, quick=quick))  # fmt: skip
+
+
+def kv_ours(extra="", name="", **more):
+    """On either reactor. `extra`: options of kv_load, and `name` what they are called."""
+    load = "{build}/benches/kv_load {work} --port {port} --seconds {seconds}"
+    return tuple(
+        Contender(f"ouro {reactor}{name}", "ours", f"{load} --reactor {reactor} {extra}",
+                  f"floor{name}", **more)
+        for reactor in ("uring", "epoll")
+    )  # fmt: skip
+
+
+# As it comes, and as a program would have it that can spare a core: it polls before it sleeps. For
+# redis-server, which answers whatever it has read in one piece, it also sends when 16 tasks have
+# asked, instead of all 64, so that both have something to do; memcached answers every 20 requests.
+KV_PLAIN = kv_ours()
+REDIS_POLLING = kv_ours("--poll-us 50 --batch 16", " polling")
+MEMCACHED_POLLING = kv_ours("--poll-us 50", " polling")
+
+
+def not_quick(contenders):
+    return tuple(replace(each, quick=False) for each in contenders)
+
+
+def kv_rival(name, build_name, program, options, **more):
+    command = f"{{rivals}}/{program} --port {{port}} --seconds {{seconds}} {options}"
+    return Contender(name, "rival", command, "floor", build_name, **more)
+
+
+def redis_benchmark(name, options):
+    return kv_rival(name, "redis_benchmark", "redis_benchmark", options)
+
+
+def hiredis(name, options, **more):
+    return kv_rival(name, "hiredis", "hiredis_get", options, **more)
+
+
+def libmemcached(name, options, **more):
+    return kv_rival(name, "libmemcached", "libmemcached_get", options, **more)
+
+
+REDIS_GET_64 = (
+    *kv_floors("redis", 64, 8, quick=True),
+    *REDIS_POLLING,
+    *not_quick(KV_PLAIN),
+    redis_benchmark("redis-benchmark", "--clients 50"),
+    redis_benchmark("redis-benchmark -P 16", "--clients 50 --pipeline 16"),
+    hiredis("hiredis, 64 pipelined", "--mode pipeline --depth 64", quick=False),
+    kv_rival("redigo", "go_kv", "go_kv redis", "--connections 64", quick=False),
+)
+REDIS_GET_1 = (
+    *kv_floors("redis", 1, 1),
+    *KV_PLAIN,
+    *not_quick(REDIS_POLLING),
+    hiredis("hiredis", "--mode sync"),
+    kv_rival("redigo", "go_kv", "go_kv redis", "--connections 1", quick=False),
+)
+REDIS_PIPELINE = (
+    *kv_floors("redis", 1000, 200),
+    *KV_PLAIN,
+    *not_quick(REDIS_POLLING),
+    hiredis("hiredis", "--mode pipeline --depth 1000"),
+)
+REDIS_SET_64 = (
+    *REDIS_POLLING,
+    *KV_PLAIN,
+    redis_benchmark("redis-benchmark", "--clients 50 --test set"),
+)
+MEMCACHED_GET_64 = (
+    *kv_floors("memcached", 64, 32),
+    *MEMCACHED_POLLING,
+    *not_quick(KV_PLAIN),
+    libmemcached("libmemcached", "--mode threads --connections 64"),
+    libmemcached("libmemcached cycle", "--mode cycle --connections 64", quick=False),
+    kv_rival("gomemcache", "go_kv", "go_kv memcached", "--connections 64", quick=False),
+)
+MEMCACHED_GET_1 = (
+    *kv_floors("memcached", 1, 1),
+    *KV_PLAIN,
+    *not_quick(MEMCACHED_POLLING),
+    libmemcached("libmemcached", "--mode cycle --connections 1"),
+    kv_rival("gomemcache", "go_kv", "go_kv memcached", "--connections 1", quick=False),
 )
 
 

@@ -31,6 +31,7 @@ FIGURES = {
         Figure("p99_us", "p99 µs", "µs that 1 % of the latencies exceed", 1),
         Figure("p999_us", "p99.9 µs", "µs that 0.1 % of the latencies exceed", 1),
         Figure("system_calls", "calls/op", "system calls per operation", 4),
+        Figure("allocations", "allocs/op", "heap allocations per operation", 4),
         Figure("bytes", "bytes", "bytes of private memory per idle connection", 0),
         Figure("idle_us", "CPU µs/s", "µs of CPU per second while nothing happens", 0),
         Figure("instructions", "instructions", "user-space instructions per echo", 0),

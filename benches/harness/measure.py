@@ -1,9 +1,10 @@
 """One run of one contender: finds who measures it, and repeats it when others disturbed it."""
 
-from . import idle, inprocess, instructions, memory, network
+from . import client, idle, inprocess, instructions, memory, network
 
 KINDS = {
     "network": network,
+    "client": client,
     "memory": memory,
     "idle": idle,
     "inprocess": inprocess,

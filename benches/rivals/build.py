@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Builds the rivals that are compiled from source: build.py --into DIR [--only tokio,asio,go].
 
-Nothing is fetched: tokio and its crates come from the directory where Debian puts them, Boost and
-Go from their packages. What is newer than its sources and was built by the same tools is left
-alone, so a second run only asks the tools for their versions. Prints one JSON line per rival:
-what it was built with, or why it was not.
+Nothing is fetched: tokio and its crates come from the directory where Debian puts them, Go's
+libraries from another one, and everything else from its package. What is newer than its sources
+and was built by the same tools is left alone, so a second run only asks the tools for their
+versions. Prints one JSON line per rival: what it was built with, or why it was not.
 
 `build` is the same for a program that imports this file.
 """
@@ -21,6 +21,8 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 CRATES = pathlib.Path("/usr/share/cargo/registry")
+GO_PATH = pathlib.Path("/usr/share/gocode")
+C_FLAGS = ["-std=gnu11", "-O3", "-DNDEBUG", "-flto=auto"]
 AT_ONCE = 2  # compilers
 OUTPUT_LINES = 20
 
@@ -148,7 +150,119 @@ class Go:
         put(work / "go_echo", into / "go_echo")
 
 
-RIVALS = {rival.name: rival for rival in (Tokio, Asio, Go)}
+class CClient:
+    """A client written in C on somebody's library: one file, and what such clients share."""
+
+    shared = [HERE.parent / "kv/client.c", HERE.parent / "load/load.c"]
+    headers = [path.with_suffix(".h") for path in shared]
+
+    @property
+    def folder(self):
+        return HERE / self.name
+
+    @property
+    def products(self):
+        return [f"{self.name}_get"]
+
+    @property
+    def more_sources(self):
+        return self.shared + self.headers
+
+    def tools(self):
+        compiler = shutil.which(os.environ.get("CC", "gcc"))
+        self.compiler = compiler or tool("gcc", "gcc")
+        probe = f"#include <{self.header}>\n{self.version}\n"
+        try:
+            expanded = run([self.compiler, "-E", "-P", "-x", "c", "-"], input=probe)
+        except Broken:
+            raise NotThere(f"no headers of it on this machine: install {self.package}") from None
+        version = ".".join(map(str, as_numbers(expanded.splitlines()[-1])))
+        return f"{self.name} {version}, {run([self.compiler, '--version']).splitlines()[0]}"
+
+    def make(self, into):
+        work = into / self.name
+        work.mkdir(exist_ok=True)
+        (product,) = self.products
+        run([self.compiler, *C_FLAGS, *(f"-I{path.parent}" for path in self.shared),
+             self.folder / f"{product}.c", *self.shared, *self.libraries, "-o", work / product])
+        put(work / product, into / product)
+
+
+class Hiredis(CClient):
+    """GET with hiredis, one by one and pipelined."""
+
+    name = "hiredis"
+    package = "libhiredis-dev"
+    header = "hiredis/hiredis.h"
+    version = "HIREDIS_MAJOR HIREDIS_MINOR HIREDIS_PATCH"
+    libraries = ["-lhiredis"]
+
+
+class Libmemcached(CClient):
+    """GET with libmemcached, over as many connections as callers."""
+
+    name = "libmemcached"
+    package = "libmemcached-dev"
+    header = "libmemcached/memcached.h"
+    version = "LIBMEMCACHED_VERSION_STRING"
+    libraries = ["-lmemcached", "-lpthread"]
+
+
+class GoKv:
+    """GET with the libraries for Go that Debian has. They come without modules."""
+
+    name = "go_kv"
+    folder = HERE / "go_kv"
+    products = ["go_kv"]
+    environment = {"GO111MODULE": "off", "GOPATH": str(GO_PATH), "GOPROXY": "off"}
+    packages = {
+        "github.com/gomodule/redigo": "golang-github-gomodule-redigo-dev",
+        "github.com/bradfitz/gomemcache": "golang-github-bradfitz-gomemcache-dev",
+    }
+
+    def tools(self):
+        self.go = tool("go", "golang-go")
+        for name, package in self.packages.items():
+            if not (GO_PATH / "src" / name).is_dir():
+                raise NotThere(f"no {name} in {GO_PATH}: install {package}")
+        versions = [self.version_of(package) for package in self.packages.values()]
+        return ", ".join(filter(None, [run([self.go, "version"]).split()[2], *versions]))
+
+    @staticmethod
+    def version_of(package):
+        """Empty where packages are not Debian's."""
+        if not shutil.which("dpkg-query"):
+            return ""
+        try:
+            version = run(["dpkg-query", "-W", "-f", "${Version}", package])
+        except Broken:
+            return ""
+        return f"{package.split('-')[-2]} {version}"
+
+    def make(self, into):
+        work = into / "go_kv.work"  # beside the program of that name
+        work.mkdir(exist_ok=True)
+        run([self.go, "build", "-p", str(AT_ONCE), "-o", work / "go_kv", "."], cwd=self.folder,
+            env=os.environ | self.environment | {"GOCACHE": str(work / "cache")})
+        put(work / "go_kv", into / "go_kv")
+
+
+class RedisBenchmark:
+    """The redis-benchmark of the distribution, in a script that sizes its runs by time."""
+
+    name = "redis_benchmark"
+    folder = HERE / "redis_benchmark"
+    products = ["redis_benchmark"]
+
+    def tools(self):
+        return run([tool("redis-benchmark", "redis-tools"), "--version"]).strip()
+
+    def make(self, into):
+        put(self.folder / "redis_benchmark", into / "redis_benchmark")
+
+
+RIVALS = {rival.name: rival for rival in (Tokio, Asio, Go, Hiredis, Libmemcached, GoKv,
+                                          RedisBenchmark)}
 
 
 def sources(folder):
@@ -160,7 +274,8 @@ def up_to_date(rival, into, stamp, version):
     products = [into / product for product in rival.products]
     if not all(path.exists() for path in (stamp, *products)) or stamp.read_text() != version:
         return False
-    newest = max(path.stat().st_mtime for path in [*sources(rival.folder), pathlib.Path(__file__)])
+    made_of = [*sources(rival.folder), *getattr(rival, "more_sources", []), pathlib.Path(__file__)]
+    newest = max(path.stat().st_mtime for path in made_of)
     return min(path.stat().st_mtime for path in [stamp, *products]) > newest
 
 

@@ -113,6 +113,7 @@ private:
     }
     slot& make_slot(std::uint32_t fd);
     void clear_slot(int fd) noexcept;
+    int poll_busily(std::int64_t length) noexcept;
     int wait(std::int64_t until) noexcept;
     void take_event(const epoll_event& event) noexcept;
     void try_reader(slot& here) noexcept;
@@ -225,10 +226,25 @@ void epoll_reactor::turn(std::int64_t until) noexcept {
     for (int i = 0; i < count; ++i) take_event(events_[static_cast<std::size_t>(i)]);
 }
 
+/// Looks for events for at most `length`, and the option's time, without sleeping.
+int epoll_reactor::poll_busily(std::int64_t length) noexcept {
+    const std::int64_t end = now() + std::min<std::int64_t>(length, options_.busy_poll.count());
+    for (;;) {
+        ++stats_.system_calls;
+        const int count = ::epoll_wait(epoll_fd_, events_.data(), events_max, 0);
+        if (count != 0 || now() >= end) return count;
+    }
+}
+
 int epoll_reactor::wait(std::int64_t until) noexcept {
     std::int64_t left = sleep_length(until);
-    const bool forever = left == std::numeric_limits<std::int64_t>::max();
     if (left == 0 && in_flight() == 0) return 0;  // nobody waits for an event
+    if (left > 0 && in_flight() > 0 && options_.busy_poll.count() > 0) {
+        const int count = poll_busily(left);
+        if (count != 0) return count;
+        left = sleep_length(until);
+    }
+    const bool forever = left == std::numeric_limits<std::int64_t>::max();
     if (left > long_sleep) left -= left / long_sleep_cut;
     ++stats_.system_calls;
     if (left > 0) ++stats_.waits;

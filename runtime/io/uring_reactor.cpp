@@ -78,6 +78,7 @@ private:
     void enter(std::int64_t until) noexcept;
     int submit_and_get_events() noexcept;
     int sleep(std::int64_t length) noexcept;
+    int poll_busily(std::int64_t length) noexcept;
     void wait_a_little() noexcept;
     bool must_flush() const noexcept;
 
@@ -237,7 +238,7 @@ void uring_reactor::enter(std::int64_t until) noexcept {
     if (!all_accepted()) left = std::min(left, retry_delay);
     int result = 0;
     if (left > 0 && io_uring_cq_ready(&ring_) == 0)
-        result = sleep(left);
+        result = in_flight() > 0 ? poll_busily(left) : sleep(left);
     else if (io_uring_sq_ready(&ring_) > 0 || must_flush())
         result = submit_and_get_events();
     OURO_ASSERT(result != -EBADR && "the kernel had no memory for completions and lost some");
@@ -258,6 +259,23 @@ int uring_reactor::sleep(std::int64_t length) noexcept {
     __kernel_timespec limit{length / second, length % second};
     io_uring_cqe* first;
     return io_uring_submit_and_wait_timeout(&ring_, &first, 1, &limit, nullptr);
+}
+
+/// Looks for completions for at most the option's time, and then sleeps for the rest of `length`.
+/// What the kernel has for us it says in the mapped queues, so looking makes no system call.
+int uring_reactor::poll_busily(std::int64_t length) noexcept {
+    const std::int64_t most = std::min<std::int64_t>(length, options_.busy_poll.count());
+    if (most == 0) return sleep(length);
+    const std::int64_t began = now();
+    bool enters = io_uring_sq_ready(&ring_) > 0;
+    for (;;) {
+        const int result = enters || must_flush() ? submit_and_get_events() : 0;
+        if (result < 0 || io_uring_cq_ready(&ring_) > 0) return result;
+        enters = false;
+        const std::int64_t past = now() - began;
+        if (past >= length) return 0;
+        if (past >= most) return sleep(length - past);
+    }
 }
 
 /// The kernel takes no submissions for now; completions make room.

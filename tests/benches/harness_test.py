@@ -192,6 +192,12 @@ class Judgement(unittest.TestCase):
         missed = self.judge(target, ours, result("tokio", "rival", [30, 30]))
         self.assertEqual((missed.mark, missed.note), ("missed", "by 25%"))
 
+    def test_a_limit_of_zero_can_be_missed(self):
+        target = targets.at_most("w", "ouro", "value", 0)
+        self.assertEqual(self.judge(target, result("ouro", "ours", [0])).mark, "met")
+        missed = self.judge(target, result("ouro", "ours", [2]))
+        self.assertEqual((missed.mark, missed.note), ("missed", ""))
+
     def test_the_worst_ratio_names_its_rival_and_who_was_missing(self):
         target = targets.at_most("w", "ouro", "worst", 1)
         verdict = self.judge(

@@ -14,7 +14,7 @@ from harness_test import work_of  # also finds benches/
 
 import run
 from harness import catalogue, results
-from harness.contender import Contender
+from harness.contender import SERVERS, Contender
 
 SERVER = f"""#!{sys.executable}
 import signal, socket, sys, threading
@@ -46,6 +46,14 @@ INSIDE = f"""#!{sys.executable}
 import json, sys
 print(json.dumps({{"work": sys.argv[1], "operations": 10, "wall_ns": 1000, "cpu_ns": 500}}))
 """
+CLIENT = f"""#!{sys.executable}
+import json, socket, sys
+peer = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+peer.sendall(b"x")
+assert peer.recv(1) == b"x"
+print(json.dumps({{"work": sys.argv[1], "requests": 50, "wall_ns": 5000, "cpu_ns": 2000,
+                  "requests_per_second": 500, "p50_us": 10, "p99_us": 20, "allocations": 5}}))
+"""
 
 
 @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "server and load need two cores")
@@ -58,7 +66,7 @@ class WholeRun(unittest.TestCase):
         self.build = pathlib.Path(folder.name)
         (self.build / "benches").mkdir()
         for name, text in {"server": SERVER, "load": LOAD, "broken": BROKEN_LOAD,
-                           "inside": INSIDE}.items():  # fmt: skip
+                           "inside": INSIDE, "client": CLIENT}.items():  # fmt: skip
             program = self.build / "benches" / name
             program.write_text(text)
             program.chmod(0o755)
@@ -110,6 +118,45 @@ class WholeRun(unittest.TestCase):
         self.assertRegex(said, r"mutex +wall +100\.0")
         self.assertIn("kernel", kept.machine)
         xml.etree.ElementTree.fromstring(html.read_text())
+
+    def client_work(self, command):
+        figures = ("requests_per_second", "cpu_ns", "p50_us", "allocations")
+        client = Contender("ouro", "ours", command)
+        return work_of(client, kind="client", figures=figures, options={"server": "echo"})
+
+    def test_a_client_is_measured_with_a_server_of_its_own(self):
+        server = Contender("echo", "rival", self.server)
+        work = self.client_work("{build}/benches/client {work} {port}")
+        with mock.patch.dict(SERVERS, echo=server):
+            code, said, kept = self.run_it([work])
+        self.assertEqual(code, 0, said)
+        ours = kept.find("w", "ouro")
+        self.assertEqual(ours.value("requests_per_second"), 500)
+        self.assertEqual(ours.value("cpu_ns"), 40)
+        self.assertEqual(ours.value("wall_ns"), 100)
+        self.assertEqual(ours.value("allocations"), 0.1)
+        self.assertEqual(ours.value("p99_us"), 20)
+        self.assertIsNone(ours.value("system_calls"))  # not counted by this one
+
+    def test_a_client_that_is_answered_nothing_or_says_nonsense_fails_the_run(self):
+        server = Contender("echo", "rival", self.server)
+        for said, sentence in (("{}", "did not report its figures"),
+                               ('{"requests": 0, "requests_per_second": 0, "wall_ns": 1}',
+                                "was answered nothing")):  # fmt: skip
+            (self.build / "benches/client").write_text(
+                f"#!{sys.executable}\nprint({said!r})\n")
+            with self.subTest(said), mock.patch.dict(SERVERS, echo=server):
+                code, words, _ = self.run_it([self.client_work("{build}/benches/client {port}")])
+                self.assertEqual(code, 1)
+                self.assertIn(f"ouro FAILED: {sentence}", words)
+
+    def test_without_its_server_a_client_is_missing(self):
+        server = Contender("echo", "rival", "no-such-server {port}")
+        work = self.client_work("{build}/benches/client {work} {port}")
+        with mock.patch.dict(SERVERS, echo=server):
+            code, said, _ = self.run_it([work])
+        self.assertEqual(code, 0)
+        self.assertIn("ouro is missing: no-such-server is not installed", said)
 
     def test_who_cannot_be_measured_is_named_and_does_not_end_the_run(self):
         rivals = [{"rival": "go", "built": False, "why": "no go on this machine"},

@@ -63,10 +63,12 @@ class House:
 # --- who may include whom ---------------------------------------------------------------------
 
 # A wire file turns bytes into values and back; it knows no socket, clock or coroutine.
-WIRE = re.compile(r"/wire/|^http/h1/(parser|chunked)\b|^kv/redis/resp\b|^kv/memcached/wire_"
+WIRE = re.compile(r"/wire/|^http/h1/(parser|chunked)\b"
+                  r"|^kv/redis/(resp|value|decode|error|slots|verb|key_spec|command_(table|rows))\b"
+                  r"|^kv/memcached/(wire_|key|error)"
                   r"|^db/postgres/codec")
 # A wire file may know these of the crates below.
-WIRE_BELOW = re.compile(r"^(runtime/(result|error|check)|net/buffer)\.hpp$")
+WIRE_BELOW = re.compile(r"^(runtime/(result|error|check)|net/(buffer|fate))\.hpp$")
 # The protocol crates may know these of the runtime.
 PROTOCOL_BELOW = re.compile(r"^runtime/([^/]+|time/.*|sync/.*)$")
 

@@ -540,6 +540,23 @@ TEST_CASE("a connection with a writer can be cancelled anywhere") {
     CHECK(block_pool::stats().live == 0);
 }
 
+struct counting_source final : net::writer_source {
+    bool fill() noexcept override { return out->write(std::to_string(++count)) && count < 5; }
+    writer* out = nullptr;
+    int count = 0;
+};
+
+OURO_TEST_IO("a source is asked at the turn's end, and again behind each send while it has more") {
+    auto [ours, theirs] = stream_pair();
+    writer out(ours);
+    counting_source source;
+    source.out = &out;
+    out.pull(source);
+    CHECK(source.count == 0);
+    const std::string got = co_await receive(theirs, 5);
+    CHECK(got == "12345");
+}
+
 // Allocations.
 
 std::uint64_t allocations = 0;

@@ -1,0 +1,72 @@
+#include <ouro/kv/redis/cluster_call.hpp>
+
+#include <ouro/kv/redis/scattered.hpp>
+
+#include <new>
+#include <utility>
+#include <vector>
+
+namespace ouro::redis {
+
+bool cluster_call_base::begin() {
+    error_ = {};
+    if (command_.too_large())
+        error_ = errc::too_large;
+    else if (changes_connection(command_.info()))
+        error_ = errc::not_shareable;
+    return !error_;
+}
+
+task<> cluster_call_base::perform() {
+    const redis::command_info& info = command_.info();
+    const bool waits = wait_ || blocks(command_);
+    if (!waits && !has_node_) {
+        std::unique_ptr<scattered> parts = scattered::plan(by_, info, command_.bytes());
+        if (parts) return scatter(std::move(parts));
+    }
+    set_slot(slot_of_command(info, command_.bytes()));
+    set_reads(slot() && !has_node_ && info.is(command_flag::read_only));
+    set_repeatable(info.is(command_flag::read_only) || by_.options().repeat_writes);
+    const std::span<errand*> alone(&self_, 1);
+    if (!waits) return by_.deliver(alone);
+    const bool for_ever =
+        wait_.value_or(block_time()) <= block_time::zero() || by_.patience() == duration::max();
+    return by_.deliver(alone, for_ever ? duration::max() : *wait_ + by_.patience(), true);
+}
+
+task<> cluster_call_base::scatter(std::unique_ptr<scattered> parts) {
+    std::vector<errand*> under_way;
+    for (const auto& each : parts->errands()) under_way.push_back(each.get());
+    co_await by_.deliver(under_way);
+    if (const part_errand* const failed = parts->failure()) {
+        fail(failed->error, failed->words, failed->how_far);
+        co_return;
+    }
+    const joined_reply joined = parts->join();
+    if (joined.error())
+        fail(joined.error(), {}, net::fate::answered);
+    else
+        take(joined.root());
+}
+
+void cluster_call_base::take(const value& from) {
+    how_far_ = net::fate::answered;
+    error_ = from.is_error() ? make_error_code(code_of(from.text())) : read(from);
+    if (from.is_error()) words_ = from.text();
+}
+
+void cluster_call_base::fail(std::error_code why, std::string_view words,
+                             net::fate how_far) noexcept {
+    error_ = why;
+    how_far_ = how_far;
+    try {
+        words_ = words;
+    } catch (const std::bad_alloc&) {  // the code says enough
+    }
+}
+
+void cluster_call_base::throw_failure() const {
+    throw redis::error(error_, how_far_, command_.name(), words_);
+}
+
+}  // namespace ouro::redis

@@ -1,0 +1,42 @@
+#include <ouro/kv/redis/pipeline.hpp>
+
+#include <ouro/kv/redis/client_core.hpp>
+#include <ouro/kv/redis/error.hpp>
+
+#include <utility>
+
+namespace ouro::redis {
+
+pipeline::pipeline(std::shared_ptr<client_core> on) noexcept : client_(std::move(on)) {}
+pipeline::pipeline(session& on) noexcept : session_(&on) {}
+pipeline::~pipeline() = default;
+
+std::size_t pipeline::add(const redis::command_info& what, std::span<const arg> arguments) {
+    if (client_ && needs_own_connection(what)) {
+        throw error(errc::not_shareable, net::fate::unsent, what.name, {});
+    }
+    return batch_.add(what, arguments);
+}
+
+std::size_t pipeline::add(std::string_view name, std::span<const arg> arguments) {
+    const redis::command made(name, arguments);
+    if (client_ && needs_own_connection(made)) {
+        throw error(errc::not_shareable, net::fate::unsent, made.name(), {});
+    }
+    return batch_.add(made);
+}
+
+task<> pipeline::exec() {
+    batch_.forget_replies();
+    if (batch_.bytes().empty()) co_return;
+    if (session_) {
+        co_await batch_call(*session_, batch_);
+    } else if (batch_.size() < client_->options().dedicated_from) {
+        co_await batch_call(client_->shared(), batch_);
+    } else {
+        auto lease = co_await client_->lease();
+        co_await batch_call(lease->session(), batch_);
+    }
+}
+
+}  // namespace ouro::redis

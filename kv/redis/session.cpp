@@ -1,0 +1,338 @@
+#include <ouro/kv/redis/session.hpp>
+
+#include <ouro/kv/redis/call.hpp>
+#include <ouro/kv/redis/decode.hpp>
+#include <ouro/kv/redis/error.hpp>
+#include <ouro/net/connect.hpp>
+#include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/combine.hpp>
+#include <ouro/runtime/time/sleep.hpp>
+#include <ouro/runtime/timeout.hpp>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+namespace ouro::redis {
+namespace {
+
+using namespace std::string_view_literals;
+
+/// What trying again soon may mend. Everything else a server says to a handshake is final.
+bool may_pass(std::error_code code) noexcept {
+    return code.category() != redis::category() || code == errc::loading || code == errc::busy ||
+           code == errc::too_many_clients || code == errc::master_down ||
+           code == errc::cluster_down || code == errc::try_again || code == errc::unhealthy;
+}
+
+bool is_older_server(std::error_code code) noexcept {
+    return code == errc::unknown_command || code == errc::no_protocol;
+}
+
+net::reader_options reader_options_of(const session_options& options) noexcept {
+    return {.first_bytes = 16 * 1024, .bytes_max = options.limits.reply_bytes_max + 64};
+}
+
+}  // namespace
+
+std::shared_ptr<session> session::open(session_options options, session_observer* observer) {
+    auto made = std::make_shared<session>(std::move(options), observer);
+    session* const raw = made.get();
+    made->runner_.emplace(spawn(run(made)));
+    // The task keeps the session alive; those who use it keep it open.
+    return {raw, [made = std::move(made)](session*) {
+                made->tell_end();
+                made->close();
+            }};
+}
+
+session::session(session_options options, session_observer* observer)
+    : net::session(options.requests),
+      options_(std::move(options)),
+      parser_(options_.limits),
+      wait_(options_.backoff) {
+    if (observer) add_observer(*observer);
+}
+
+session::~session() { tell_end(); }
+
+// Nobody observes any more: there will be no news.
+void session::tell_end() noexcept {
+    while (!observers_.empty()) observers_.pop_front().ended();
+}
+
+task<> session::ready() {
+    const auto self = shared_from_this();
+    co_await tried_.wait();
+    if (!refusal_.code) co_return;
+    throw error(refusal_.code, net::fate::unsent, "redis " + to_string(options_.where),
+                refusal_.words);
+}
+
+void session::remove_setup(const command& which) {
+    std::vector<command> left;
+    for (const command& each : options_.setup)
+        if (!std::ranges::equal(each.bytes(), which.bytes())) left.push_back(each);
+    options_.setup = std::move(left);
+}
+
+void session::move_to(address where) {
+    options_.where = std::move(where);
+    ++moves_;
+    told_.set();
+    called_off_.set();
+    give_up(ouro::errc::closed);
+}
+
+void session::leave(std::error_code why) noexcept {
+    OURO_ASSERT(options_.guided);
+    ++moves_;
+    told_.reset();
+    called_off_.set();
+    give_up(ouro::errc::closed);
+    set_trouble(why);
+}
+
+void session::close() noexcept {
+    stop(ouro::errc::closed);
+    if (runner_) runner_->cancel();
+}
+
+task<> session::closed() {
+    const auto self = shared_from_this();
+    close();
+    co_await over_.wait();
+}
+
+// The life of a session.
+
+task<> session::run(std::shared_ptr<session> self) {
+    join_handle<void> pinger = spawn(self->ping_when_idle());
+    static_cast<void>(co_await as_result(self->keep_connected()));
+    self->stop(self->refusal_.code ? self->refusal_.code : make_error_code(ouro::errc::closed));
+    pinger.cancel();
+    static_cast<void>(co_await as_result(shield(pinger)));
+    self->refuse(ouro::errc::closed, {});
+    self->tell_end();
+    self->tried_.set();
+    self->over_.set();
+    self->runner_.reset();
+}
+
+task<> session::keep_connected() {
+    while (!stopped()) {
+        if (options_.guided) co_await told_.wait();
+        const std::uint64_t moves = moves_;
+        const result<void> tried = co_await as_result(attempt());
+        std::error_code why = tried.error();
+        if (moves != moves_) {
+            why = ouro::errc::closed;  // connected or not, it is the wrong server
+        } else if (why) {
+            refuse(why, refusal_.words);
+            tell([this](session_observer& each) { each.refused(refusal_.code, refusal_.words); });
+        } else {
+            refusal_ = {};
+            wait_.reset();
+            tried_.set();
+            set_trouble({});
+            tell([](session_observer& each) { each.connected(); });
+            why = co_await serve(connection_, *in_);
+            tell([why](session_observer& each) { each.disconnected(why); });
+        }
+        in_.reset();
+        parser_.reset();
+        co_await shield(connection_.close());
+        tried_.set();
+        if (!options_.reconnect) co_return;
+        if (options_.guided) continue;  // who guides it knows what to do
+        set_trouble(why);
+        if (!may_pass(why)) fail_queued(why);
+        co_await sleep_for(wait_.next());
+    }
+}
+
+task<result<void>> session::attempt() {
+    const duration limit = options_.connect_timeout;
+    if (!options_.guided) co_return co_await as_result(timeout(limit, establish()));
+    told_.reset();
+    called_off_.reset();
+    auto first = co_await any_of(timeout(limit, establish()), called_off_.wait());
+    if (first.index() == 1) co_return make_error_code(ouro::errc::closed);
+    co_return std::move(*first.get<0>());
+}
+
+task<result<void>> session::establish() {
+    refusal_ = {};
+    try {
+        // Not one expression: g++ 12 evaluates both sides of `?:` when they await.
+        if (options_.where.path.empty()) {
+            connection_ = co_await net::connect(options_.where.host, options_.where.port);
+            connection_.set_no_delay(true);
+        } else {
+            connection_ = co_await net::connect("unix:" + options_.where.path);
+        }
+    } catch (const std::system_error& failure) {
+        co_return refuse(failure.code(), failure.what());
+    }
+    in_.emplace(connection_, reader_options_of(options_));
+    const std::error_code refused = co_await shake_hands();
+    if (refused) co_return refused;
+    co_return result<void>();
+}
+
+std::error_code session::refuse(std::error_code code, std::string_view words) {
+    refusal_ = {code, std::string(words)};
+    return code;
+}
+
+// The handshake.
+
+task<std::error_code> session::shake_hands() {
+    std::error_code why = co_await greet(options_.protocol);
+    if (options_.protocol > 2 && is_older_server(why)) why = co_await greet(2);
+    co_return why;
+}
+
+namespace {
+
+std::vector<command> greeting_of(const session_options& options, int version) {
+    std::vector<command> greeting;
+    const std::string_view user = options.user.empty() ? "default"sv : options.user;
+    const bool login = !options.user.empty() || !options.password.empty();
+    if (version > 2) {
+        arg_list hello;
+        hello.add(version);
+        if (login) hello.add("AUTH", user, options.password);
+        if (!options.client_name.empty()) hello.add("SETNAME", options.client_name);
+        greeting.emplace_back(verb::hello, hello);
+    } else {
+        arg_list who;
+        if (!options.user.empty()) who.add(options.user);
+        who.add(options.password);
+        if (login) greeting.emplace_back(verb::auth, who);
+        if (!options.client_name.empty())
+            greeting.emplace_back(verb::client_setname,
+                                  std::initializer_list<arg>{options.client_name});
+    }
+    if (options.database != 0)
+        greeting.emplace_back(verb::select, std::initializer_list<arg>{options.database});
+    if (options.replica) greeting.emplace_back(verb::readonly, std::span<const arg>());
+    if (!options.role.empty()) greeting.emplace_back(verb::role, std::span<const arg>());
+    for (const command& more : options.setup) greeting.push_back(more);
+    // An answer shows that this is a Redis server, and that it does not ask for a password.
+    if (greeting.empty()) greeting.emplace_back(verb::ping, std::span<const arg>());
+    return greeting;
+}
+
+}  // namespace
+
+task<std::error_code> session::greet(int version) {
+    const std::vector<command> greeting = greeting_of(options_, version);
+    std::vector<std::byte> bytes;
+    for (const command& each : greeting)
+        bytes.insert(bytes.end(), each.bytes().begin(), each.bytes().end());
+    const result<void> sent = co_await as_result(connection_.send_all(bytes));
+    if (!sent) co_return refuse(sent.error(), {});
+    std::error_code why;
+    for (const command& asked : greeting) {
+        const std::error_code broken = co_await read_reply();
+        // A server that has too many clients says so and closes: what it said is what counts.
+        if (broken) co_return why ? why : refuse(broken, {});
+        if (!why) why = check_greeting(asked);
+    }
+    if (!why) protocol_ = version;
+    co_return why;
+}
+
+task<std::error_code> session::read_reply() {
+    for (;;) {
+        const result<std::size_t> used = parser_.parse(in_->ready());
+        if (!used) co_return used.error();
+        if (*used > 0) {
+            answer_.assign(parser_.root());
+            in_->consume(*used);
+            co_return std::error_code();
+        }
+        const result<std::size_t> got = co_await as_result(in_->read_some());
+        if (!got) co_return got.error();
+        if (*got == 0) co_return make_error_code(ouro::errc::end_of_stream);
+    }
+}
+
+std::error_code session::check_greeting(const command& asked) {
+    const value said = answer_;
+    if (said.is_error()) return refuse(code_of(said.text()), said.text());
+    if (asked.info().id == verb::role && !options_.role.empty()) return check_role(said);
+    if (asked.info().id != verb::hello) return {};
+    static_cast<void>(for_each_pair(said, [this](const value& key, const value& about) {
+        if (key.has_text() && key.text() == "id" && about.kind() == type::integer)
+            id_ = about.integer();
+        return std::error_code();
+    }));
+    return {};
+}
+
+std::error_code session::check_role(const value& said) {
+    const bool known = !said.empty() && (*said.begin()).has_text();
+    const std::string_view role = known ? (*said.begin()).text() : "unknown"sv;
+    if (role == options_.role) return {};
+    return refuse(errc::unhealthy, "its role is " + std::string(role));
+}
+
+// An idle connection that is dead is noticed before somebody needs it.
+task<> session::ping_when_idle() {
+    if (options_.idle_ping <= duration::zero()) co_return;
+    for (std::uint64_t before = taken_;; before = taken_) {
+        co_await sleep_for(options_.idle_ping);
+        if (!connected() || taken_ != before || load() > 0 || is_paused()) continue;
+        static_cast<void>(co_await as_result(call<void>(*this, verb::ping)));
+    }
+}
+
+// Replies.
+
+result<std::size_t> session::take(std::span<const std::byte> ready) {
+    std::size_t used = 0;
+    while (used < ready.size() && !is_paused()) {
+        const result<std::size_t> bytes = parser_.parse(ready.subspan(used));
+        if (!bytes) return bytes.error();
+        if (*bytes == 0) break;
+        if (const std::error_code wrong = deliver(parser_.root())) return wrong;
+        used += *bytes;
+    }
+    return used;
+}
+
+std::error_code session::deliver(const value& from) {
+    ++taken_;
+    if (is_push(from)) {
+        tell([&](session_observer& each) { each.pushed(from); });
+        return {};
+    }
+    if (!expecting()) return errc::protocol_error;  // whose reply could it be?
+    if (from.is_error())
+        tell([words = from.text()](session_observer& each) { each.error_seen(words); });
+    request* const who = static_cast<request*>(next());
+    if (!who || who->take(from)) took_reply();
+    return {};
+}
+
+bool session::is_push(const value& from) const noexcept {
+    if (from.kind() == type::push) return true;
+    if (!options_.pubsub || protocol_ != 2 || from.kind() != type::array || from.size() < 3)
+        return false;
+    const value first = *from.begin();
+    constexpr std::array words = {"message"sv,     "pmessage"sv,     "smessage"sv,
+                                  "subscribe"sv,   "psubscribe"sv,   "ssubscribe"sv,
+                                  "unsubscribe"sv, "punsubscribe"sv, "sunsubscribe"sv};
+    for (const std::string_view word : words)
+        if (first.has_text() && first.text() == word) return true;
+    return false;
+}
+
+void session::abandoned() noexcept {
+    if (options_.abandon_closes) give_up(ouro::errc::closed);
+}
+
+}  // namespace ouro::redis

@@ -1,0 +1,306 @@
+#include <ouro/kv/redis/session.hpp>
+
+#include <ouro/kv/redis/client.hpp>
+#include <ouro/runtime/combine.hpp>
+#include <ouro/runtime/scope.hpp>
+#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/time/sleep.hpp>
+#include <ouro/tests/kv/redis/fake_server.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+using namespace ouro;
+using namespace ouro::testing;
+using namespace std::chrono_literals;
+using redis::client;
+
+namespace {
+
+/// ECHO answers its argument; so every caller can see whether the reply is its own.
+std::string echo(const words_said& said, fake_caller&) {
+    if (said[0] == "PING") return "+PONG\r\n";
+    return bulk(said.back());
+}
+
+std::string attributed(const words_said& said, fake_caller& who) {
+    return ">3\r\n+message\r\n+a\r\n+b\r\n|1\r\n+ttl\r\n:3600\r\n" + echo(said, who) +
+           ">2\r\n+invalidate\r\n*1\r\n+k\r\n";
+}
+
+task<> ask(client db, std::string text) {
+    const std::string got = co_await db.command<std::string>("ECHO", text);
+    CHECK(got == text);
+}
+
+task<> ask_or_fail(client db, std::string text, int& answered) {
+    const auto got = co_await as_result(db.command<std::string>("ECHO", text));
+    if (got) {
+        CHECK(*got == text);
+        ++answered;
+    }
+}
+
+OURO_TEST_IO("many tasks share one connection, and each gets its own reply") {
+    fake_server server(echo);
+    client db = co_await client::connect(server.url());
+    co_await with_scope([&](scope& tasks) -> task<> {
+        for (int i = 0; i < 200; ++i) tasks.spawn(ask(db, "text " + std::to_string(i)));
+        co_return;
+    });
+    CHECK(server.connections() == 1);
+    CHECK(db.sessions().front()->figures().batches < 20);
+    co_await db.close();
+}
+
+OURO_TEST("pushes and attributes anywhere disturb nobody") {
+    fake_server server(attributed);
+    client db = co_await client::connect(server.url());
+    co_await with_scope([&](scope& tasks) -> task<> {
+        for (int i = 0; i < 20; ++i) tasks.spawn(ask(db, std::to_string(i)));
+        co_return;
+    });
+    co_await db.close();
+}
+
+OURO_TEST("a server that closes at any byte costs at most what was on its way") {
+    // HELLO's reply has 38 bytes; each ECHO's 8.
+    for (std::size_t limit = 1; limit < 120; ++limit) {
+        fake_server server(
+            [limit](const words_said& said, fake_caller& who) {
+                if (who.number == 0 && who.bytes_left > limit) who.bytes_left = limit;
+                return echo(said, who);
+            },
+            limit % 2 == 0);
+        redis::client_options options;
+        options.protocol = 2;
+        const auto db = co_await as_result(client::connect(server.url(), options));
+        if (!db) continue;
+        int answered = 0;
+        co_await with_scope([&](scope& tasks) -> task<> {
+            for (int i = 10; i < 20; ++i)
+                tasks.spawn(ask_or_fail(*db, std::to_string(i), answered));
+            co_return;
+        });
+        client again = *db;
+        const std::optional<std::string> got = co_await again.get("after all");
+        CHECK(got == "after all");  // on the second connection if need be
+        co_await again.close();
+    }
+}
+
+OURO_TEST("a reply that nobody asked for ends the connection and is given to nobody") {
+    fake_server server([](const words_said& said, fake_caller& who) {
+        std::string reply = echo(said, who);
+        if (who.number == 0) reply += bulk("whose?");
+        return reply;
+    });
+    client db = co_await client::connect(server.url());
+    co_await ask(db, "first");
+    co_await sleep_for(1s);
+    CHECK(server.connections() == 2);
+    co_await ask(db, "second");
+    co_await db.close();
+}
+
+OURO_TEST("bytes that are no RESP fail whoever waits with a typed error") {
+    fake_server server([](const words_said&,
+                          fake_caller&) { return std::string("HTTP/1.1 400 Bad Request\r\n\r\n"); },
+                       false);
+    const auto db = co_await as_result(client::connect(server.url()));
+    CHECK(db.error() == redis::errc::protocol_error);
+}
+
+OURO_TEST("garbage in the middle ends that connection, and the next one works") {
+    fake_server server([](const words_said& said, fake_caller& who) {
+        if (who.number == 0 && said.back() == "now") return std::string("$x\r\n");
+        return echo(said, who);
+    });
+    client db = co_await client::connect(server.url());
+    const auto got = co_await as_result(db.command<std::string>("SETRANGE", "now"));
+    CHECK(got.error() == redis::errc::protocol_error);
+    co_await ask(db, "then");
+    co_await db.close();
+}
+
+OURO_TEST("a read is asked for again when its connection was lost, and a write is not") {
+    fake_server server([](const words_said& said, fake_caller& who) {
+        if (who.number == 0 && said[0] != "PING") {
+            who.close = true;
+            return std::string();
+        }
+        return echo(said, who);
+    });
+    client db = co_await client::connect(server.url());
+    const std::optional<std::string> got = co_await db.get("key");
+    CHECK(got == "key");
+    CHECK(db.sessions().front()->figures().repeated == 1);
+
+    fake_server other([](const words_said& said, fake_caller& who) {
+        who.close = who.number == 0;
+        return who.close ? std::string() : echo(said, who);
+    });
+    client writer = co_await client::connect(other.url());
+    try {
+        co_await writer.append("key", "value");
+        FAIL("an unanswered write is an error");
+    } catch (const redis::error& lost) {
+        CHECK(lost.how_far() == net::fate::unanswered);
+        CHECK(std::string(lost.what()).starts_with("APPEND (sent and unanswered)"));
+    }
+    CHECK(other.heard().size() == 1);
+    co_await db.close();
+    co_await writer.close();
+}
+
+OURO_TEST("what is asked while there is no connection leaves on the next one") {
+    fake_server server([](const words_said& said, fake_caller& who) {
+        who.close = who.number == 0;
+        return echo(said, who);
+    });
+    client db = co_await client::connect(server.url());
+    co_await ask(db, "first");
+    co_await settle();
+    CHECK(!db.sessions().front()->is_connected());
+    co_await ask(db, "second");
+    CHECK(server.connections() == 2);
+    co_await db.close();
+}
+
+OURO_TEST("a server that answers nothing is given up after the request timeout") {
+    fake_server server([](const words_said& said, fake_caller& who) {
+        if (who.number == 0 && said[0] != "PING") return std::string();
+        return echo(said, who);
+    });
+    redis::client_options options;
+    options.requests.request_timeout = 2s;
+    client db = co_await client::connect(server.url(), options);
+    const time_point begin = clock::now();
+    const auto got = co_await as_result(db.append("a", "b"));
+    CHECK(got.error() == ouro::errc::timed_out);
+    CHECK(clock::now() - begin >= 2s);
+    co_await ask(db, "again");
+    co_await db.close();
+}
+
+OURO_TEST("an idle connection is asked for a sign of life, and replaced when it gives none") {
+    fake_server server([](const words_said& said, fake_caller& who) {
+        return who.number == 0 ? std::string() : echo(said, who);
+    });
+    redis::client_options options;
+    options.idle_ping = 10s;
+    options.requests.request_timeout = 1s;
+    client db = co_await client::connect(server.url(), options);
+    co_await sleep_for(30s);
+    CHECK(server.connections() == 2);
+    REQUIRE(!server.heard().empty());
+    CHECK(server.heard().front() == words_said{"PING"});
+    co_await ask(db, "alive");
+    co_await db.close();
+}
+
+OURO_TEST("RESP2 is spoken with a server that does not know HELLO, and only then") {
+    fake_server old(
+        [](const words_said& said, fake_caller& who) {
+            if (said[0] == "HELLO") return std::string("-ERR unknown command `HELLO`\r\n");
+            if (said[0] == "AUTH" || said[0] == "SELECT") return std::string("+OK\r\n");
+            return echo(said, who);
+        },
+        false);
+    client db =
+        co_await client::connect("redis://:secret@127.0.0.1:" + std::to_string(old.port()) + "/2");
+    CHECK(db.sessions().front()->protocol() == 2);
+    co_await ask(db, "hello");
+    co_await db.close();
+
+    fake_server strict(
+        [](const words_said& said, fake_caller& who) {
+            if (said[0] == "HELLO")
+                return std::string("-WRONGPASS invalid username-password pair\r\n");
+            return echo(said, who);
+        },
+        false);
+    const auto refused = co_await as_result(
+        client::connect("redis://:wrong@127.0.0.1:" + std::to_string(strict.port())));
+    CHECK(refused.error() == redis::errc::wrong_password);
+    for (const words_said& said : strict.heard()) CHECK(said[0] != "AUTH");
+}
+
+OURO_TEST("while the server loads its data, callers wait for it within their time") {
+    fake_server server(
+        [](const words_said& said, fake_caller& who) {
+            if (said[0] == "HELLO" && who.number < 3)
+                return std::string("-LOADING Redis is loading the dataset in memory\r\n");
+            if (said[0] == "HELLO") return std::string("%0\r\n");
+            return echo(said, who);
+        },
+        false);
+    const auto refused = co_await as_result(client::connect(server.url()));
+    CHECK(refused.error() == redis::errc::loading);
+    auto session = redis::session::open({.where = redis::url::parse(server.url()).value().where});
+    redis::call<std::string> call(*session, redis::verb::echo, {"there"});
+    CHECK(co_await call == "there");
+    co_await session->closed();
+}
+
+OURO_TEST("a refusal that time does not mend fails who waits at once") {
+    fake_server server(
+        [](const words_said&, fake_caller&) {
+            return std::string("-NOAUTH Authentication required.\r\n");
+        },
+        false);
+    auto session = redis::session::open({.where = redis::url::parse(server.url()).value().where});
+    const time_point begin = clock::now();
+    redis::call<std::string> call(*session, redis::verb::echo, {"there"});
+    const auto got = co_await as_result(call);
+    CHECK(got.error() == redis::errc::no_auth);
+    CHECK(clock::now() - begin < 1s);
+    co_await session->closed();
+}
+
+OURO_TEST("closing tells everybody who waits") {
+    fake_server server([](const words_said&, fake_caller&) { return std::string(); });
+    client db = co_await client::connect(server.url());
+    auto waiting = spawn(ask(db, "a"));
+    co_await settle();
+    co_await db.close();
+    const auto told = co_await as_result(waiting);
+    CHECK(told.error() == ouro::errc::closed);
+    const auto late = co_await as_result(db.get("b"));
+    CHECK(late.error() == ouro::errc::closed);
+}
+
+OURO_TEST("a value above Redis' limit is refused before it is sent") {
+    fake_server server(echo);
+    client db = co_await client::connect(server.url());
+    const std::vector<std::string_view> keys(redis::command_words_max, "k");
+    const auto refused = co_await as_result(db.del(keys));
+    CHECK(refused.error() == redis::errc::too_large);
+    co_await ask(db, "still there");
+    co_await db.close();
+}
+
+task<> everything() {
+    fake_server server(attributed);
+    client db = co_await client::connect(server.url());
+    auto both = co_await all_of(db.get("a"), db.get("b"));
+    CHECK(std::get<0>(both) == "a");
+    CHECK(std::get<1>(both) == "b");
+    auto batch = db.pipeline();
+    auto first = batch.get("c");
+    auto second = batch.get<std::string_view>("d");
+    co_await batch.exec();
+    CHECK(first.get() == "c");
+    CHECK(second.get() == "d");
+    co_await ask(db, "e");
+    co_await db.close();
+}
+
+TEST_CASE("it can be cancelled anywhere") {
+    const auto report = cancel_everywhere_on_all(everything);
+    CHECK_MESSAGE(report.clean(), report.complaints);
+    CHECK(report.points > 20);
+}
+
+}  // namespace
