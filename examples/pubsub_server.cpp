@@ -2,12 +2,16 @@
 //
 //   pubsub_server --listen 127.0.0.1:8080 [--reactor auto|uring|epoll] [--workers N]
 //                 [--slow-subscriber block|drop|disconnect] [--report 5s]
+//                 [--backplane redis://127.0.0.1:6379]
 //
-// All messages that arrive in one turn of the loop leave in one send per subscriber.
+// All messages that arrive in one turn of the loop leave in one send per subscriber. Servers with
+// the same backplane share their channels: who subscribes at one hears who publishes at another.
 
 #include "arguments.hpp"
+#include "pubsub_backplane.hpp"
 #include "pubsub_channel.hpp"
 #include "pubsub_protocol.hpp"
+#include <ouro/kv/redis/url.hpp>
 #include <ouro/net/block_reader.hpp>
 #include <ouro/net/listener.hpp>
 #include <ouro/net/writer.hpp>
@@ -25,6 +29,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 using namespace ouro;
@@ -39,7 +44,8 @@ constexpr std::size_t goodbye_bytes_max = 1 << 20;
 struct settings {
     net::endpoint listen;
     pubsub::slow_policy slow = pubsub::slow_policy::block;
-    duration report{};  // 0: only at the end
+    duration report{};      // 0: only at the end
+    std::string backplane;  // URL; empty: none
 };
 
 /// One worker of the server.
@@ -50,13 +56,20 @@ public:
 
     /// Accepts connections until it is cancelled.
     task<> run() {
+        if (!how_.backplane.empty())
+            backplane_ = co_await pubsub::backplane::connect(how_.backplane, hub_);
         net::listener listener(how_.listen, {.reuse_port = worker_count() > 1});
         if (hub_.worker() == 0) {
             fmt::print("listening on {} ({})\n", listener.local().to_string(), reactor_choice());
             std::fflush(stdout);
         }
         auto body = [&](scope& tasks) -> task<> {
-            tasks.spawn(hub_.deliver());
+            if (backplane_) {
+                tasks.spawn(backplane_->deliver());
+                tasks.spawn(backplane_->tidy());
+            } else {
+                tasks.spawn(hub_.deliver());
+            }
             if (how_.report > duration::zero()) tasks.spawn(report_regularly());
             for (;;) {
                 net::stream client = co_await listener.accept();
@@ -128,7 +141,8 @@ private:
             const auto found = pubsub::read_messages(in.ready_text());
             if (found.bytes > 0) {
                 net::chunk batch = in.take(found.bytes);
-                co_await hub_.publish(*channel, std::move(batch), found.count);
+                std::string why = co_await pass_on(*channel, std::move(batch), found.count);
+                if (!why.empty()) co_return why;
             }
             if (found.bye) co_return "";
             if (!found.why.empty()) co_return std::string(found.why);
@@ -138,8 +152,24 @@ private:
         }
     }
 
+    /// To the subscribers here, or to those everywhere. Returns why that cannot be.
+    task<std::string> pass_on(pubsub::channel& to, net::chunk batch, std::size_t count) {
+        if (!backplane_) {
+            co_await hub_.publish(to, std::move(batch), count);
+            co_return "";
+        }
+        to.count_in(count);
+        co_return co_await backplane_->publish(to.name(), std::move(batch));
+    }
+
     /// Sends messages until the subscriber says BYE, goes, or is too slow for the policy.
     task<std::string> subscribe(net::block_reader& in, net::writer& out, std::string name) {
+        std::optional<pubsub::backplane::interest> interest;
+        if (backplane_) {
+            auto heard = co_await as_result(backplane_->hear(name));
+            if (!heard) co_return "the backplane cannot be had: " + heard.error().message();
+            interest.emplace(std::move(*heard));
+        }
         say(out, "OK\r\n");
         pubsub::subscription place(hub_.open(name), out);
         auto ended = co_await any_of(listen_to(in), place.watch());
@@ -181,6 +211,12 @@ private:
                                     figures.in, figures.out);
             if (figures.dropped > 0) channels += fmt::format(" dropped {}", figures.dropped);
         }
+        if (backplane_) {
+            const auto figures = backplane_->figures();
+            channels += fmt::format(
+                "  backplane: out {} in {} gaps {} unsure {} dropped {} foreign {}", figures.out,
+                figures.in, figures.gaps, figures.unsure, figures.dropped, figures.foreign);
+        }
         for (const auto& [why, times] : refused_)
             channels += fmt::format("  refused {} x \"{}\"", times, why);
         fmt::print(
@@ -195,6 +231,7 @@ private:
 
     settings how_;
     pubsub::hub hub_;
+    std::unique_ptr<pubsub::backplane> backplane_;
     std::map<std::string, std::uint64_t> refused_;  // why → how often
 };
 
@@ -205,14 +242,15 @@ task<> serve_on_this_worker(std::shared_ptr<pubsub::exchange> all, settings how)
 
 task<> serve_everywhere(settings how) {
     const auto all = std::make_shared<pubsub::exchange>(worker_count());
-    co_await on_each_worker([all, how] { return serve_on_this_worker(all, how); });
+    const auto serve = [all, how] { return serve_on_this_worker(all, how); };
+    co_await on_each_worker(serve);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    const examples::arguments given(argc, argv,
-                                    {"listen", "reactor", "workers", "slow-subscriber", "report"});
+    const examples::arguments given(
+        argc, argv, {"listen", "reactor", "workers", "slow-subscriber", "report", "backplane"});
     const std::string where = given.text("listen", "127.0.0.1:8080");
     const auto address = net::endpoint::parse(where);
     if (!address)
@@ -222,7 +260,11 @@ int main(int argc, char** argv) {
         given.choice("slow-subscriber", "block", {"block", "drop", "disconnect"});
     const std::string reactor = given.choice("reactor", "auto", {"auto", "uring", "epoll"});
 
-    settings how{.listen = *address, .report = given.time("report", 0s)};
+    const std::string backplane = given.text("backplane", "");
+    if (given.has("backplane") && !redis::url::parse(backplane))
+        examples::wrong_usage("--backplane needs a URL such as redis://127.0.0.1:6379");
+
+    settings how{.listen = *address, .report = given.time("report", 0s), .backplane = backplane};
     if (slow == "drop") how.slow = pubsub::slow_policy::drop;
     if (slow == "disconnect") how.slow = pubsub::slow_policy::disconnect;
     runtime_options options;

@@ -160,7 +160,8 @@ task<std::error_code> session::serve(stream& connection, reader& in) {
         if (given_up_) why = given_up_;
         out_ = nullptr;
         connection_ = nullptr;
-        sent = out.sent_bytes();
+        // The end may be seen before the completion of a send that the peer has already received.
+        sent = out.offered_bytes();
     }
     lost(why, sent);
     if (!armed()) watch();

@@ -5,7 +5,8 @@
 //      │                   └──that may be sent again──┤
 //      └──reply parsed──────────── take() <── reader ─┘
 //
-//  1. The session owns the reply slots, one for each exchange that was sent, in the order of sending.
+//  1. The session owns the reply slots, one for each exchange that was sent, in the order of
+// sending.
 //     Replies belong to slots: a slot whose exchange was cancelled takes its replies and drops
 //     them, so no caller ever gets the reply of another.
 //  2. A request is encoded by its exchange and copied to the writer at the end of a turn, when
@@ -54,8 +55,8 @@ struct session_figures {
     std::size_t in_flight = 0;   ///< requests that wait for their replies, now
 };
 
-/// The floor on which the drivers' sessions stand. Derive from it and say in `take` how bytes become
-/// replies. Worker-local; does not move.
+/// The floor on which the drivers' sessions stand. Derive from it and say in `take` how bytes
+/// become replies. Worker-local; does not move.
 class session : private writer_source, private timer {
 public:
     session(const session&) = delete;
@@ -85,8 +86,8 @@ protected:
     virtual result<std::size_t> take(std::span<const std::byte> ready) = 0;
 
     /// Receives nothing more until `resume_reading`, and holds the peer back that way. `take` must
-    /// leave what it does not want, too. Replies are not read meanwhile, and time runs for those who
-    /// wait for them: for connections on which nobody does.
+    /// leave what it does not want, too. Replies are not read meanwhile, and time runs for those
+    /// who wait for them: for connections on which nobody does.
     void pause_reading() noexcept { reading_.reset(); }
     void resume_reading() noexcept { reading_.set(); }
     bool reading() const noexcept { return reading_.is_set(); }

@@ -330,6 +330,10 @@ std::size_t writer::pending_bytes() const noexcept { return core_->pending(); }
 
 std::uint64_t writer::sent_bytes() const noexcept { return core_->sent(); }
 
+std::uint64_t writer::offered_bytes() const noexcept {
+    return core_->in_flight() ? core_->written() : core_->sent();
+}
+
 bool writer::above_high() const noexcept { return core_->pending() > core_->options().high_bytes; }
 
 std::error_code writer::error() const noexcept { return core_->error(); }

@@ -89,6 +89,9 @@ public:
     std::size_t pending_bytes() const noexcept;
     /// Bytes that the kernel has taken since the writer was made.
     std::uint64_t sent_bytes() const noexcept;
+    /// The same and those it may be taking now: a send is in flight, and how much of it has left is
+    /// not known.
+    std::uint64_t offered_bytes() const noexcept;
     bool above_high() const noexcept;
     /// Why it has ended; zero while it has not.
     std::error_code error() const noexcept;

@@ -91,7 +91,7 @@ struct compute_options {
     std::uint32_t flags = 0;
 };
 
-/// What a get_or_compute has found; see client::look_up.
+/// What a get_or_compute has found.
 struct sighting {
     enum class kind : std::uint8_t {
         found,    ///< a value, maybe a stale one that somebody else renews
@@ -229,12 +229,6 @@ public:
     std::string server_of(std::string_view key) const;
     client_figures figures() const;
 
-    // For get_or_compute.
-    task<sighting> look_up(std::string_view key, const compute_options& how);
-    task<> settle_claim(std::string_view key, std::string_view value, std::uint64_t cas,
-                        const compute_options& how);
-    task<> give_claim_back(std::string_view key, std::uint64_t cas);
-
 private:
     explicit client(std::unique_ptr<client_core> core) noexcept;
 
@@ -242,6 +236,12 @@ private:
                                   std::string user, std::string password);
     task<std::optional<std::uint64_t>> count(request what);
     task<bool> store(request what);
+
+    // For get_or_compute.
+    task<sighting> look_up(std::string_view key, const compute_options& how);
+    task<> settle_claim(std::string_view key, std::string_view value, std::uint64_t cas,
+                        const compute_options& how);
+    task<> give_claim_back(std::string_view key, std::uint64_t cas);
 
     std::unique_ptr<client_core> core_;
 };

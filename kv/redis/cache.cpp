@@ -30,11 +30,11 @@ command tracking_command(bool broadcast, const std::vector<std::string>& prefixe
 
 // Reads whose answers change though the key does not, or that read more than the key they name.
 constexpr std::array fickle = {
-    verb::evalsha_ro,  verb::eval_ro,  verb::fcall_ro,       verb::hrandfield,
-    verb::hscan,       verb::memory_usage, verb::object_freq,   verb::object_idletime,
-    verb::pttl,        verb::sort_ro,     verb::srandmember,    verb::sscan,
-    verb::touch,       verb::ttl,         verb::xinfo_consumers, verb::xinfo_groups,
-    verb::xinfo_stream, verb::xpending,   verb::xread,          verb::zrandmember,
+    verb::evalsha_ro,   verb::eval_ro,      verb::fcall_ro,        verb::hrandfield,
+    verb::hscan,        verb::memory_usage, verb::object_freq,     verb::object_idletime,
+    verb::pttl,         verb::sort_ro,      verb::srandmember,     verb::sscan,
+    verb::touch,        verb::ttl,          verb::xinfo_consumers, verb::xinfo_groups,
+    verb::xinfo_stream, verb::xpending,     verb::xread,           verb::zrandmember,
     verb::zscan,
 };
 static_assert(std::ranges::is_sorted(fickle));
@@ -262,9 +262,8 @@ task<> cache_core::close() {
 
 bool cache_core::is_tracked(std::string_view key) const noexcept {
     if (prefixes_.empty()) return true;
-    return std::ranges::any_of(prefixes_, [&](const std::string& each) {
-        return key.starts_with(each);
-    });
+    return std::ranges::any_of(prefixes_,
+                               [&](const std::string& each) { return key.starts_with(each); });
 }
 
 cache_core::line& cache_core::line_of(const session& on) const noexcept {
@@ -391,9 +390,7 @@ std::vector<command> cache::gets(const words& keys) {
     std::vector<command> all;
     all.reserve(keys.size());
     for (const arg& each : keys.args())
-        each.for_each([&](std::string_view key) {
-            all.push_back(command(verb::get, {key}));
-        });
+        each.for_each([&](std::string_view key) { all.push_back(command(verb::get, {key})); });
     return all;
 }
 

@@ -1,15 +1,15 @@
 // cache.hpp: replies kept on the client's side, and dropped when the server says they are outdated.
 //
-// Redis remembers for each connection which keys it has read (CLIENT TRACKING) and tells it when one
-// of them changes. So what was read once is answered from memory until then.
+// Redis remembers which keys a connection has read (CLIENT TRACKING) and tells it when one of them
+// changes. So what was read once is answered from memory until then.
 //
 //   get ──> cache_store ──hit──> the reply, without waiting
 //              │  miss                        ┌── push "invalidate": drop the key
 //              └──> flight ──> session ──────>│
 //                                             └── reply: kept, unless its key was dropped meanwhile
 //
-//  1. Pushes and replies are handled in the order in which they arrive, each at once: nothing is kept
-//     whose invalidation has been read.
+//  1. Pushes and replies are handled in the order in which they arrive, each at once: nothing is
+//     kept whose invalidation has been read.
 //  2. Who asks for what is under way joins it: one request for everybody. Once its key has been
 //     invalidated nobody joins it any more.
 //  3. What was read on a connection is dropped when that is lost: nobody would tell of changes.
@@ -44,7 +44,7 @@ namespace ouro::redis {
 struct cache_options {
     std::size_t entries_max = 100'000;
     std::size_t bytes_max = std::size_t{64} << 20;  ///< of memory, about
-    /// How old an answer may be when the call does not say. An invalidation comes long before; but a
+    /// How old an answer may be when the call does not say. An invalidation comes long before; a
     /// connection that is silently dead brings none until that is noticed.
     duration ttl = std::chrono::minutes(1);
     /// The server remembers no keys, and tells of every change of those that begin with a prefix.
@@ -192,8 +192,8 @@ private:
 ///     auto near = co_await redis::cache::on(db, {.entries_max = 10'000});
 ///     auto name = co_await near.get("name", 10s);        // std::optional<std::string>
 ///
-/// Keys are tracked on the client's own shared connections, of which it may have several; everything
-/// else goes on there as before, and what the client itself writes is invalidated, too: as soon as
+/// Keys are tracked on the client's own shared connections, of which it may have several. All else
+/// goes on there as before, and what the client itself writes is invalidated, too: as soon as
 /// the server's word for it has arrived, which is with or right behind the reply to the write.
 /// `forget` makes that strict.
 ///
@@ -236,9 +236,7 @@ public:
         return {*core_, command(verb::get, {key}), ttl};
     }
     /// The same from memory alone; empty when it is not there.
-    cached_reply peek(std::string_view key) const {
-        return core_->peek(command(verb::get, {key}));
-    }
+    cached_reply peek(std::string_view key) const { return core_->peek(command(verb::get, {key})); }
 
     /// HGETALL: a map, or a struct with `redis_fields`.
     template <class T = std::unordered_map<std::string, std::string>>

@@ -72,7 +72,7 @@ void cache_store::land(cache_entry& of, bool keep) noexcept {
     kept_.push_back(of);
     ++size_;
     bytes_ += of.memory_;
-    if (keep)
+    if (keep && of.memory_ <= bytes_max_)  // else it would drive out everything for nothing
         evict();
     else
         drop(of);

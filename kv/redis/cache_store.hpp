@@ -33,9 +33,9 @@ namespace ouro::redis {
 
 /// What a cache has seen, counted since it was made.
 struct cache_figures {
-    std::uint64_t hits = 0;    ///< answered from memory
-    std::uint64_t misses = 0;  ///< asked of the server
-    std::uint64_t shared = 0;  ///< joined somebody who was asking already
+    std::uint64_t hits = 0;           ///< answered from memory
+    std::uint64_t misses = 0;         ///< asked of the server
+    std::uint64_t shared = 0;         ///< joined somebody who was asking already
     std::uint64_t invalidations = 0;  ///< entries dropped because the server said so
     std::uint64_t flushes = 0;        ///< times that many were dropped at once, also on disconnect
     std::uint64_t evictions = 0;      ///< entries dropped because there was no room
@@ -87,7 +87,7 @@ private:
     bool indexed_ = false;
 };
 
-/// A reply of which several are holders. Nobody changes it, and it stays while anyone holds it, also
+/// A reply of which several are holders. Nobody changes it, and it stays while one holds it, even
 /// when the cache has dropped it. Cheap to copy; worker-local.
 class cached_reply {
 public:
@@ -138,7 +138,8 @@ public:
     cached_reply find(std::string_view key, std::string_view command, time_point now,
                       time_point oldest) noexcept;
     /// The same, and nothing is counted as used.
-    cached_reply peek(std::string_view key, std::string_view command, time_point now) const noexcept;
+    cached_reply peek(std::string_view key, std::string_view command,
+                      time_point now) const noexcept;
 
     /// Takes in an entry that is about to be asked for, in place of one with the same command. One
     /// that will not be kept cannot be found, and is only remembered as being under way.

@@ -73,8 +73,9 @@ public:
     redis::pipeline pipeline() { return redis::pipeline(core_); }
     redis::transaction transaction() { return redis::transaction(core_); }
 
-    /// A subscriber on a connection that commands share, which RESP3 allows; on one of its own where
-    /// the server speaks RESP2, or when its policy is to block. One that shares ends with the client.
+    /// A subscriber on a connection that commands share, which RESP3 allows; on one of its own
+    /// where the server speaks RESP2, or when its policy is to block. One that shares ends with the
+    /// client.
     redis::subscriber subscriber(const inbox_options& limits = {}) {
         return {core_->hub(limits.when_full), limits};
     }

@@ -49,7 +49,7 @@ private:
 
     session_options how_;
     const bool guided_;
-    bool known_;                                  // where to connect to
+    bool known_;                                // where to connect to
     std::vector<std::weak_ptr<session>> open_;  // when guided: those that were opened
 };
 

@@ -76,7 +76,7 @@ private:
     client_options options_;
     session_options how_;
     std::vector<std::shared_ptr<session>> shared_;
-    std::weak_ptr<pubsub_hub> hub_;  // the shared one
+    std::weak_ptr<pubsub_hub> hub_;                    // the shared one
     std::vector<std::weak_ptr<pubsub_hub>> own_hubs_;  // when guided
     opener* opener_;                                   // the pool's
     net::pool<connection> pool_;

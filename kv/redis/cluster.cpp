@@ -63,10 +63,17 @@ task<> cluster_core::rest(net::backoff& wait) {
 }
 
 // Those that need not wait, in front.
-std::span<errand*> cluster_core::ready_ones(std::span<errand*> left) noexcept {
-    const auto end = std::stable_partition(left.begin(), left.end(),
-                                           [](const errand* each) { return !each->waits_; });
-    return left.first(static_cast<std::size_t>(end - left.begin()));
+std::span<errand*> cluster_core::ready_ones(std::span<errand*> left) {
+    std::vector<errand*> waiting;
+    std::size_t ready = 0;
+    for (errand* each : left) {
+        if (each->waits_)
+            waiting.push_back(each);
+        else
+            left[ready++] = each;
+    }
+    std::copy(waiting.begin(), waiting.end(), left.begin() + static_cast<std::ptrdiff_t>(ready));
+    return left.first(ready);
 }
 
 // What became of the first `sent`; returns those that are not done, in their order.
@@ -275,7 +282,7 @@ namespace {
 async_generator<std::string> walk_masters(std::vector<cluster_member> masters, scan_state at) {
     const page_options page = at.page();
     for (cluster_member& master : masters) {
-        at.cursor = "0";
+        at.cursor.assign(1, '0');
         do {
             auto step = co_await master.scan_step(at.cursor, page);
             at.cursor = std::move(step.next);

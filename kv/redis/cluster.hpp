@@ -4,6 +4,7 @@
 #include <ouro/kv/redis/cluster_call.hpp>
 #include <ouro/kv/redis/cluster_core.hpp>
 #include <ouro/kv/redis/cluster_pipeline.hpp>
+#include <ouro/kv/redis/cluster_pubsub.hpp>
 #include <ouro/kv/redis/cluster_transaction.hpp>
 #include <ouro/kv/redis/cluster_watch.hpp>
 #include <ouro/kv/redis/commands.hpp>
@@ -120,6 +121,11 @@ public:
 
     redis::cluster_pipeline pipeline() { return redis::cluster_pipeline(core_); }
     redis::cluster_transaction transaction() { return redis::cluster_transaction(core_); }
+
+    /// A subscriber to shard channels, which live where a key of that name would.
+    redis::cluster_subscriber subscriber(const inbox_options& limits = {}) {
+        return redis::cluster_subscriber(core_, limits);
+    }
 
     /// The masters that serve slots, and all nodes, as known now.
     std::vector<cluster_member> masters() const;

@@ -84,8 +84,8 @@ private:
 /// One with keys in several slots is split if it can be (see may_be_split), and its reply is made
 /// of those of the parts, in the order of the keys; when a part fails, the others may have been
 /// done. One without keys goes to some master, or to all of them, as Redis says of it: see
-/// request_policy. Throws redis::error; `as_result` gives the code alone. The door it came from must
-/// live until then.
+/// request_policy. Throws redis::error; `as_result` gives the code alone. The door it came from
+/// must live until then.
 template <class T>
 class [[nodiscard]] cluster_call final : public cluster_call_base {
 public:

@@ -140,7 +140,7 @@ void cluster_core::changed() noexcept {
 std::vector<cluster_core::node_ptr> cluster_core::candidates() {
     std::vector<node_ptr> all = map_.known();
     for (std::size_t at = all.size(); at > 1; --at) std::swap(all[at - 1], all[chance_.below(at)]);
-    std::stable_partition(all.begin(), all.end(), [](const node_ptr& each) {
+    std::partition(all.begin(), all.end(), [](const node_ptr& each) {
         return each->commands().is_connected() && !each->commands().in_trouble();
     });
     if (const node_ptr likely = std::exchange(likely_, nullptr)) all.insert(all.begin(), likely);

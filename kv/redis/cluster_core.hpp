@@ -1,4 +1,4 @@
-// cluster_core.hpp: what the doors to one cluster share: the map, how it is kept, the way to a slot.
+// cluster_core.hpp: what the doors to one cluster share: the map, its upkeep, the way to a slot.
 //
 //   errand ──deliver──> node of its slot ──convoy──> session of the node
 //      ^                                                  │
@@ -107,8 +107,8 @@ public:
 
     /// Takes every errand to the node of its slot, wherever that may be by then, and returns when
     /// each has its replies or has failed. All are under way at once; those for one node are sent
-    /// in their order. Reorders the span. `patience` is how long they may take; duration::max(): for
-    /// ever. Errands on a connection of their own must go alone.
+    /// in their order. Reorders the span. `patience` is how long they may take; duration::max():
+    /// for ever. Errands on a connection of their own must go alone.
     task<> deliver(std::span<errand*> left, duration patience, bool leased = false);
     task<> deliver(std::span<errand*> left) { return deliver(left, patience()); }
     /// As the options say: how long a command may take, with all it meets.
@@ -145,7 +145,7 @@ private:
     enum class verdict : std::uint8_t { done, at_once, later };
 
     // On the way: cluster.cpp.
-    static std::span<errand*> ready_ones(std::span<errand*> left) noexcept;
+    static std::span<errand*> ready_ones(std::span<errand*> left);
     std::span<errand*> settle(std::span<errand*> left, std::size_t sent, bool may_wait);
     node_ptr node_for(errand& one);
     bool choose(errand& one);

@@ -65,6 +65,11 @@ void node_line::connected() noexcept {
     wait_.reset();
 }
 
+void node_line::refused(std::error_code why, std::string_view) noexcept {
+    trouble_ = why;
+    observer_.node_in_trouble();
+}
+
 void node_line::disconnected(std::error_code why) noexcept {
     lost_ = true;
     trouble_ = why;

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string_view>
 #include <system_error>
 
 namespace ouro::redis {
@@ -47,6 +48,7 @@ public:
     const std::shared_ptr<session>& present() const noexcept { return session_; }
 
 private:
+    void refused(std::error_code why, std::string_view) noexcept override;
     void connected() noexcept override;
     void disconnected(std::error_code why) noexcept override;
 

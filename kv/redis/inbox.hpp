@@ -24,7 +24,7 @@ enum class slow_policy : std::uint8_t {
 
 /// How much may wait for a subscriber.
 struct inbox_options {
-    std::size_t messages_max = 4096;  ///< at least 1
+    std::size_t messages_max = 4096;               ///< at least 1
     std::size_t bytes_max = std::size_t{8} << 20;  ///< of memory; one message may be larger
     slow_policy when_full = slow_policy::drop_oldest;
 };
@@ -56,7 +56,9 @@ public:
     void end() noexcept;
 
     /// As full as it may be. The limit counts where the policy is to block.
-    bool full() const noexcept { return size_ >= options_.messages_max || bytes_ >= options_.bytes_max; }
+    bool full() const noexcept {
+        return size_ >= options_.messages_max || bytes_ >= options_.bytes_max;
+    }
     /// Half empty again.
     bool has_room() const noexcept {
         return size_ <= options_.messages_max / 2 && bytes_ <= options_.bytes_max / 2;

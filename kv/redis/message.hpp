@@ -1,4 +1,4 @@
-// message.hpp: what a subscriber is told: what was published, and what happened to the subscription.
+// message.hpp: what a subscriber is told: what was published, and what became of a subscription.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ enum class message_kind : std::uint8_t {
     interrupted,  ///< the connection was lost, payload() says why: nothing comes until `resumed`
     resumed,      ///< everything is subscribed again; what was published in between is missing
     dropped,      ///< the subscriber was too slow: count() messages are missing at this place
-    ended,        ///< the server ended the subscription to channel() or pattern(); payload() says why
+    ended,  ///< the server ended the subscription to channel() or pattern(); payload() says why
 };
 
 /// The English word for it.

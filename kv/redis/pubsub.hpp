@@ -29,7 +29,7 @@ namespace ouro::redis {
 /// How a connection for subscribers is made and kept. (Trivially copyable: see client_options.)
 struct pubsub_options {
     std::string_view client_name;  ///< CLIENT SETNAME; copied when connecting
-    int protocol = 3;         ///< 2: does not try RESP3
+    int protocol = 3;              ///< 2: does not try RESP3
     duration connect_timeout = std::chrono::seconds(5);
     duration idle_ping = std::chrono::seconds(30);  ///< see session_options
     net::backoff_options backoff;
@@ -47,8 +47,8 @@ static_assert(std::is_trivially_copyable_v<pubsub_options>);
 /// Subscribing and unsubscribing return when the server has confirmed it, and throw redis::error
 /// with its words when it refuses (errc::no_permission), ouro::errc::closed after close(), or the
 /// reason why there is no connection after the request timeout. When one of several topics is
-/// refused, or the call is cancelled, none of those it has added is kept. What another subscriber on
-/// the same connection wants, too, is sent once: the first asks for it and the last gives it up.
+/// refused, or the call is cancelled, none of those it has added is kept. What another subscriber
+/// on the same connection wants, too, is sent once: the first asks for it, the last gives it up.
 ///
 /// Worker-local. One task at a time may wait in next(); others may subscribe and unsubscribe
 /// meanwhile. Moving it moves no message. It must outlive what is awaited of it.
@@ -106,8 +106,8 @@ public:
     }
     task<> punsubscribe_all() { return drop_all(topic_kind::pattern); }
 
-    // SSUBSCRIBE, SUNSUBSCRIBE: channels of which each lives on the node of its slot (Redis 7). On a
-    // node of a cluster only those of its slots; errc::moved says where another one is.
+    // SSUBSCRIBE, SUNSUBSCRIBE: channels of which each lives on the node of its slot (Redis 7). On
+    // a node of a cluster only those of its slots; errc::moved says where another one is.
     template <std::convertible_to<std::string_view>... Names>
     task<> ssubscribe(const Names&... names) {
         return add(topic_kind::shard, list(names...));
@@ -124,8 +124,8 @@ public:
     }
     task<> sunsubscribe_all() { return drop_all(topic_kind::shard); }
 
-    /// Ends it: what waits is dropped, next() returns nothing. Returns when the server has been told,
-    /// or a connection of its own has been closed.
+    /// Ends it: what waits is dropped, next() returns nothing. Returns when the server has been
+    /// told, or a connection of its own has been closed.
     task<> close();
 
     /// How many topics it has subscribed to.

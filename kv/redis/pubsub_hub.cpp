@@ -5,6 +5,8 @@
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 
+#include <span>
+#include <string_view>
 #include <utility>
 
 namespace ouro::redis {
@@ -33,7 +35,10 @@ public:
 
 private:
     // Put together when it is about to be sent, so that all that was wanted until then is in it.
-    std::span<const std::byte> encoded() const noexcept override { return hub_.compose(); }
+    std::span<const std::byte> encoded() const noexcept override {
+        static constexpr std::string_view ping = "*1\r\n$4\r\nPING\r\n";
+        return hub_.ended_ ? std::as_bytes(std::span(ping)) : hub_.compose();
+    }
     bool take(const value& from) noexcept override { return hub_.reply(from); }
     void failed(std::error_code why, net::fate how_far) noexcept override {
         why_ = why;
@@ -158,8 +163,15 @@ void pubsub_hub::remove(listener& who) noexcept {
 
 // What the session says.
 
-// Everything that is wanted and is not known goes out, in one write.
-void pubsub_hub::connected() noexcept { work(); }
+// Everything that is wanted and is not known goes out, in one write. A server that was replaced by
+// one that knows no RESP3 must not be asked on a connection that others use: they would get the
+// messages for replies.
+void pubsub_hub::connected() noexcept {
+    if (session_->protocol() < 3 && !session_->options().pubsub)
+        ended();
+    else
+        work();
+}
 
 void pubsub_hub::disconnected(std::error_code why) noexcept {
     try {

@@ -33,6 +33,8 @@ struct scan_state {
     std::string cursor = "0";
 };
 
+// The walks themselves; a generator begins with its first next(), so it owns what it needs.
+
 template <class Door>
 async_generator<std::string> walk_keys(Door& door, scan_state at) {
     const page_options page = at.page();

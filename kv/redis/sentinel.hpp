@@ -66,13 +66,13 @@ private:
 /// requests wait; when the sentinels were asked in vain several times, they are told
 /// errc::unhealthy. Nothing is ever sent to a server that is not known to be the master.
 ///
-/// Worker-local. Cheap to move; copies share everything, and the last one closes it. It must outlive
+/// Worker-local. Cheap to move; copies share all, and the last one closes it. It must outlive
 /// what is awaited of it.
 class sentinel_client : public commands<sentinel_client> {
 public:
     /// Finds the master and connects. One sentinel that answers is enough, and the others are
-    /// learned from it. Throws redis::error: errc::unhealthy with what each one said when none knows
-    /// a master that agrees; the server's own words when it refuses us; errc::bad_url.
+    /// learned from it. Throws redis::error: errc::unhealthy with what each said when none knows a
+    /// master that agrees; the server's own words when it refuses us; errc::bad_url.
     static task<sentinel_client> connect(const words& sentinels, std::string_view master,
                                          const sentinel_options& options = {});
 

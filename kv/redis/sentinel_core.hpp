@@ -11,7 +11,7 @@
 //     back at that address may have been replaced.
 //  3. When the sentinels announce a new master, the old one is left at once, before the new one is
 //     known to be ready: what it is still told would be lost.
-//  4. A sentinel that tells of an older configuration than we know of is not believed, unless nobody
+//  4. A sentinel that tells of an older configuration than we know is not believed, unless nobody
 //     tells of a newer one for several rounds.
 //  5. Sentinels that cannot be reached change nothing as long as the master is connected.
 #pragma once
@@ -38,14 +38,14 @@ namespace ouro::redis {
 
 /// How a client with sentinels behaves. Its texts are copied when connecting.
 struct sentinel_options {
-    client_options client;      ///< for the connections to the master
-    std::string_view user;      ///< at master and replicas; the role must be permitted to say ROLE
+    client_options client;  ///< for the connections to the master
+    std::string_view user;  ///< at master and replicas; needs the right to ask ROLE
     std::string_view password;
     std::uint32_t database = 0;
     std::string_view sentinel_user;  ///< at the sentinels, which have passwords of their own
     std::string_view sentinel_password;
-    duration ask_limit = std::chrono::seconds(2);      ///< for one sentinel's answer, and its proof
-    duration poll_interval = std::chrono::seconds(10); ///< in case an announcement was missed
+    duration ask_limit = std::chrono::seconds(2);  ///< for one sentinel's answer, and its proof
+    duration poll_interval = std::chrono::seconds(10);  ///< in case an announcement was missed
     std::size_t sentinels_max = 16;  ///< that are known, those learned from others included
     int rounds_max = 3;  ///< of questions without an answer, before requests are told `unhealthy`
     net::backoff_options between_rounds = {.ceiling = std::chrono::seconds(1)};
@@ -123,10 +123,10 @@ private:
     std::error_code failure_;  // the last one: of a round, or of connecting
     std::string story_;
     sentinel_figures figures_;
-    int failures_ = 0;         // since all was well
-    bool suspected_ = false;   // the master has said that it is none
+    int failures_ = 0;        // since all was well
+    bool suspected_ = false;  // the master has said that it is none
     bool stopped_ = false;
-    net::backoff wait_;        // between rounds that were in need
+    net::backoff wait_;  // between rounds that were in need
     auto_reset_event woken_;
     event decided_;  // connected for the first time, or failed to
     std::optional<join_handle<void>> guide_;

@@ -33,9 +33,9 @@ std::vector<address> addresses_in(const std::vector<fields>& servers, bool only_
         where.host = host->second;
         const auto flags = each.find("flags");
         const auto link = each.find("master-link-status");
-        const bool down = flags != each.end() && (flags->second.find("down") != std::string::npos ||
-                                                  flags->second.find("disconnected") !=
-                                                      std::string::npos);
+        const bool down =
+            flags != each.end() && (flags->second.find("down") != std::string::npos ||
+                                    flags->second.find("disconnected") != std::string::npos);
         const bool cut_off = link != each.end() && link->second != "ok";
         if (!only_up || (!down && !cut_off)) all.push_back(std::move(where));
     }
@@ -57,7 +57,8 @@ task<sentinel_report> question(session& on, const std::string& name) {
     report.master.host = said->first;
     report.master.port = said->second;
     // Older ones know less, and what they know is enough.
-    if (const auto known = state.as_result()) report.epoch = number_in<std::uint64_t>(*known, "config-epoch");
+    if (const auto known = state.as_result())
+        report.epoch = number_in<std::uint64_t>(*known, "config-epoch");
     if (const auto known = sentinels.as_result()) report.sentinels = addresses_in(*known, false);
     if (const auto known = replicas.as_result()) report.replicas = addresses_in(*known, true);
     co_return report;

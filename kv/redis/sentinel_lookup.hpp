@@ -40,7 +40,7 @@ class sentinel_lookup {
 public:
     explicit sentinel_lookup(const sentinel_inquiry& about) noexcept : about_(about) {}
 
-    /// Nothing when there was no good answer; then `failure` and `story` tell why. `about` must stay
+    /// Nothing when there was no good answer: `failure` and `story` tell why. `about` must stay
     /// until then. Of a hint the report tells the master alone.
     task<std::optional<sentinel_report>> find();
 

@@ -113,7 +113,8 @@ task<> session::run(std::shared_ptr<session> self) {
     self->stop(self->refusal_.code ? self->refusal_.code : make_error_code(ouro::errc::closed));
     pinger.cancel();
     static_cast<void>(co_await as_result(shield(pinger)));
-    self->refuse(ouro::errc::closed, {});
+    // Whoever waits in ready() may not have seen yet why the only attempt failed.
+    if (!self->refusal_.code) self->refuse(ouro::errc::closed, {});
     self->tell_end();
     self->tried_.set();
     self->over_.set();
@@ -145,8 +146,8 @@ task<> session::keep_connected() {
         co_await shield(connection_.close());
         tried_.set();
         if (!options_.reconnect) co_return;
+        set_trouble(options_.guided ? make_error_code(errc::unhealthy) : why);
         if (options_.guided) continue;  // who guides it knows what to do
-        set_trouble(why);
         if (!may_pass(why)) fail_queued(why);
         co_await sleep_for(wait_.next());
     }

@@ -73,8 +73,8 @@ public:
     virtual void connected() noexcept {}
     /// The connection has ended. Everything the server knew of it is gone: subscriptions, tracking.
     virtual void disconnected(std::error_code) noexcept {}
-    /// The last news, when it has been closed, has given up, or nobody keeps it any more: it will not
-    /// be connected again, and is not observed any more.
+    /// The last news, when it has been closed, has given up, or nobody keeps it any more: it will
+    /// not be connected again, and is not observed any more.
     virtual void ended() noexcept {}
     /// A push: a pub/sub message, an invalidation. Valid during the call.
     virtual void pushed(const value&) noexcept {}
@@ -131,7 +131,7 @@ public:
 
     // For who guides it; see session_options::guided.
 
-    /// Leaves the server it is connected to, or is connecting to, and goes to `where`. Requests that
+    /// Leaves the server it is connected to, or connecting to, and goes to `where`. Requests that
     /// were sent have lost their connection; those that wait come along.
     void move_to(address where);
     /// Leaves the server, and waits until it is told where to go. `why`, of an error code, is what

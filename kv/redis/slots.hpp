@@ -72,8 +72,8 @@ private:
     std::vector<std::uint16_t> shard_of_;
 };
 
-/// Reads the reply of CLUSTER SLOTS. Where a node does not say its host ("", "?", null) or port (0),
-/// those of the node that was `asked` are meant. errc::unexpected_reply for anything else.
+/// Reads the reply of CLUSTER SLOTS. Where a node does not say its host ("", "?", null) or port
+/// (0), those of the node that was `asked` are meant. errc::unexpected_reply for anything else.
 result<slot_table> read_cluster_slots(const value& from, const node_endpoint& asked);
 
 /// Reads the reply of CLUSTER SHARDS, a map or under RESP2 flat arrays. Fields it does not know are

@@ -175,8 +175,8 @@ void topic_table::add_part(bool subscribe, topic_kind kind, std::span<topic* con
 }
 
 bool topic_table::reply(const value& from) {
-    const auto next = std::find_if(parts_.begin(), parts_.end(),
-                                   [](const part& one) { return !one.complete(); });
+    const auto next =
+        std::find_if(parts_.begin(), parts_.end(), [](const part& one) { return !one.complete(); });
     if (from.is_error() && next != parts_.end()) {
         next->code = code_of(from.text());
         next->words = from.text();

@@ -8,13 +8,14 @@
 //     they differ is in the list of the changed ones, and the next round mends all of them in one
 //     write. So who comes and goes while a round is on its way needs no special care, and a new
 //     connection is a round that begins with nothing.
-//  2. One round is on its way at a time: confirmations between its sending and its PING are its own.
+//  2. One round is on its way at a time: confirmations between its sending and its PING belong to
+//     it.
 //  3. A subscribing command that succeeds has no reply, only pushes, one for each name; when it
 //     fails, it has an error and no push. Replies come in the order of the commands, so an error
 //     belongs to the first command whose confirmations have not all come; and when they all have,
 //     what comes is the reply to the PING, whatever that is.
-//  4. A command of several names is refused as a whole. Each name then gets a command of its own, so
-//     that the one that is at fault is known and the others live.
+//  4. A command of several names is refused as a whole. Each name then gets a command of its own,
+//     so that the one that is at fault is known and the others live.
 //  5. Who becomes a member of a topic that the server knows is heard at once; nothing is sent. The
 //     last one who leaves has it given up.
 #pragma once
@@ -28,7 +29,6 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -96,9 +96,9 @@ public:
     const topic_kind kind;
     const std::string name;
     state is = state::absent;
-    bool alone = false;       // to be asked for by a command of its own
+    bool alone = false;            // to be asked for by a command of its own
     std::uint32_t part = no_part;  // of the round it is in, until that has ended
-    std::error_code code;     // when refused or stuck
+    std::error_code code;          // when refused or stuck
     std::string words;
     intrusive_list<listener::membership, listener::membership> members;
 
@@ -133,7 +133,7 @@ public:
 
     /// Whether there is something to tell the server.
     bool changed() const noexcept { return !changed_.empty(); }
-    /// Whether what there is to tell was refused for a reason that passes: ask again a little later.
+    /// Whether what there is to tell was refused for a reason that passes: ask again a bit later.
     bool be_patient() const noexcept { return patient_; }
 
     /// Begins a round: the commands that say everything that has changed, and a PING behind them.

@@ -56,10 +56,10 @@ public:
         return command<T>(name, arguments.args());
     }
 
-    /// Runs them. Throws redis::error: errc::conflict when a watched key was changed, in which case
-    /// nothing was done; errc::exec_aborted with the words of the command that was refused; or the
-    /// connection's failure, and then `how_far()` tells whether it may have run. An empty one is
-    /// done at once, and watched keys stay watched.
+    /// Runs them. Throws redis::error: errc::conflict when a watched key was changed and nothing
+    /// was done; errc::exec_aborted with the words of the command that was refused; the
+    /// connection's failure, with how_far(); errc::no_permission for a user who may not MULTI,
+    /// whose commands ran one by one. An empty one is done at once, and watched keys stay watched.
     task<> exec();
 
     /// Throws the error of the first command that failed, if one did: for those who do not look at

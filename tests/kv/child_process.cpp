@@ -56,6 +56,8 @@ int connected(int domain, const sockaddr* address, socklen_t length) {
     if (::connect(fd, address, length) == 0) return fd;
     const int error = errno;
     ::close(fd);
+    // A ring in this thread may interrupt it.
+    if (error == EINTR) return connected(domain, address, length);
     errno = error;
     fail("connect");
 }

@@ -19,10 +19,9 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
+#include <iterator>
 #include <new>
 #include <optional>
-#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,19 +31,23 @@
 
 namespace ouro::redis {
 
-/// Something that lies in memory as text after text.
-template <class Range>
-concept text_list =
-    std::ranges::contiguous_range<const Range> && std::ranges::sized_range<const Range> &&
-    !std::convertible_to<const Range&, std::string_view> &&
-    (std::same_as<std::ranges::range_value_t<const Range>, std::string> ||
-     std::same_as<std::ranges::range_value_t<const Range>, std::string_view>);
+/// What a list has in memory, side by side.
+template <class List>
+using element_of =
+    std::remove_const_t<std::remove_pointer_t<decltype(std::data(std::declval<const List&>()))>>;
+
+/// Text after text in memory: a std::vector<std::string>, a span, an array.
+template <class List>
+concept text_list = !std::convertible_to<const List&, std::string_view> &&
+                    (std::same_as<element_of<List>, std::string> ||
+                     std::same_as<element_of<List>, std::string_view>);
 
 /// Something like std::map<std::string, std::string>: a range of pairs of texts.
-template <class Range>
-concept text_pairs = std::ranges::input_range<const Range> && requires(const Range& range) {
-    { std::ranges::begin(range)->first } -> std::convertible_to<std::string_view>;
-    { std::ranges::begin(range)->second } -> std::convertible_to<std::string_view>;
+template <class List>
+concept text_pairs = requires(const List& list) {
+    { std::begin(list)->first } -> std::convertible_to<std::string_view>;
+    { std::begin(list)->second } -> std::convertible_to<std::string_view>;
+    std::end(list);
 };
 
 /// Several words of a command: keys, members, values.
@@ -59,10 +62,9 @@ public:
     words(const Each&... each) noexcept {
         (add(arg(each)), ...);
     }
-    template <text_list Range>
-    words(const Range& range) noexcept {
-        using text = std::ranges::range_value_t<const Range>;
-        add(arg(std::span<const text>(std::ranges::data(range), std::ranges::size(range))));
+    template <text_list List>
+    words(const List& list) noexcept {
+        add(arg(std::span<const element_of<List>>(std::data(list), std::size(list))));
     }
 
     std::span<const arg> args() const noexcept {
@@ -109,9 +111,9 @@ public:
           const entry& f, const entry& g, const entry& h) noexcept {
         add(a, b, c, d, e, f, g, h);
     }
-    template <text_pairs Range>
-    pairs(const Range& range) {
-        for (const auto& [first, second] : range) listed_.emplace_back(first, second);
+    template <text_pairs List>
+    pairs(const List& list) {
+        for (const auto& [first, second] : list) listed_.emplace_back(first, second);
         const std::span<const arg::pair> all(listed_);
         ::new (memory_) arg(all);
         size_ = 1;

@@ -58,10 +58,11 @@ public:
     geo_words(const entry& a, const entry& b) { add(a, b); }
     geo_words(const entry& a, const entry& b, const entry& c) { add(a, b, c); }
     geo_words(const entry& a, const entry& b, const entry& c, const entry& d) { add(a, b, c, d); }
-    template <class Range>
-        requires std::convertible_to<std::ranges::range_reference_t<const Range>, entry>
-    geo_words(const Range& range) {
-        for (const auto& each : range) add(entry(each));
+    /// A list of pairs of a position and a name.
+    template <class List>
+        requires requires(const List& list) { entry(*std::begin(list)); }
+    geo_words(const List& list) {
+        for (const auto& each : list) add(entry(each));
     }
     geo_words(const geo_words&) = delete;
     geo_words& operator=(const geo_words&) = delete;

@@ -67,18 +67,20 @@ public:
                  const entry& f) {
         add(a, b, c, d, e, f);
     }
-    template <class Range>
-        requires requires(const Range& range) {
-            { std::ranges::begin(range)->first } -> std::convertible_to<double>;
-            { std::ranges::begin(range)->second } -> std::convertible_to<std::string_view>;
+    template <class List>
+        requires requires(const List& list) {
+            { std::begin(list)->first } -> std::convertible_to<double>;
+            { std::begin(list)->second } -> std::convertible_to<std::string_view>;
         }
-    scored_words(const Range& range) {
-        for (const auto& [score, member] : range) add_text(score, member);
+    scored_words(const List& list) {
+        for (const auto& [score, member] : list) add_text(score, member);
     }
-    template <class Range>
-        requires std::same_as<std::ranges::range_value_t<const Range>, scored_member>
-    scored_words(const Range& range) {
-        for (const scored_member& each : range) add_text(each.score, each.member);
+    template <class List>
+        requires requires(const List& list) {
+            { *std::begin(list) } -> std::convertible_to<const scored_member&>;
+        }
+    scored_words(const List& list) {
+        for (const scored_member& each : list) add_text(each.score, each.member);
     }
     scored_words(const scored_words&) = delete;
     scored_words& operator=(const scored_words&) = delete;

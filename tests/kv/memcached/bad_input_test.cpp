@@ -6,6 +6,7 @@
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/memcached/dialects.hpp>
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -52,12 +53,23 @@ OURO_TEST_DIALECTS("a Unix socket is a server like any other") {
     CHECK(cache.server_of("a") == "unix:" + local.unix_path());
 }
 
+/// Opens connections and has each one answered, until one is told that there are too many.
+task<std::vector<net::stream>> fill_up(memcached_server& server) {
+    std::vector<net::stream> all;
+    while (all.size() < 200) {
+        all.push_back(co_await net::connect(net::endpoint(server.address())));
+        static_cast<void>(co_await as_result(all.back().send_all("version\r\n")));
+        std::array<std::byte, 64> said;
+        const result<std::size_t> got = co_await as_result(all.back().recv(said));
+        if (!got || *got == 0 || said[0] == std::byte{'E'}) break;
+    }
+    co_return all;
+}
+
 OURO_TEST_REAL("a server at its limit of connections says so, and takes us when there is room") {
     memcached_server small({.arguments = {"-c", "60", "-t", "1"}});
-    std::vector<net::stream> others;
-    for (int i = 0; i < 80; ++i)
-        others.push_back(co_await net::connect(net::endpoint(small.address())));
-    co_await sleep_for(20ms);
+    std::vector<net::stream> others = co_await fill_up(small);
+    CHECK(others.size() < 80);
     auto refused = co_await as_result(client::connect(small.address()));
     CHECK(refused.error() == errc::too_many_connections);
     for (net::stream& each : others) co_await each.close();

@@ -165,6 +165,7 @@ OURO_TEST("a wrong opaque ends the connection, and everybody outstanding is told
 }
 
 OURO_TEST("replies in another order reach nobody") {
+    sim::world::current().split_by(sim::splitting::whole);
     std::string held;
     fake_server server([&held](const heard_request& asked, fake_caller& caller) {
         if (caller.number > 0) return honest(asked);
@@ -312,6 +313,33 @@ OURO_TEST("a caller with a deadline of its own leaves, and its reply reaches nob
     CHECK(server.connections() == 1);
 }
 
+OURO_TEST("more requests than may wait are refused at once, and nobody else is harmed") {
+    fake_server server([](const heard_request& asked, fake_caller& caller) {
+        if (caller.number > 0) return std::string();
+        caller.close = true;
+        return honest(asked);
+    });
+    client cache = co_await client::connect(server.address(), {.queued_max = 2});
+    const std::optional<std::string> last = co_await cache.get("last");
+    CHECK(last == "last's");
+    co_await settle();  // there is no connection for a moment
+    std::vector<join_handle<std::optional<std::string>>> waiting;
+    for (int i = 0; i < 2; ++i) waiting.push_back(spawn(cache.get("waits")));
+    co_await settle();
+    try {
+        co_await cache.set("a", "1");
+        CHECK(false);
+    } catch (const error& refused) {
+        CHECK(refused.code() == ouro::errc::overloaded);
+        CHECK(refused.how_far() == net::fate::unsent);
+    }
+    for (auto& each : waiting) {
+        CHECK_FALSE(each.finished());
+        each.cancel();
+        static_cast<void>(co_await as_result(each));
+    }
+}
+
 // Cancelling.
 
 task<> ask_for_several(client& cache) {
@@ -353,7 +381,7 @@ OURO_TEST("cancelling every second of many callers leaves the others their own r
         }
         for (int i = 0; i < turns; ++i) co_await yield();
         for (std::size_t i = 0; i < all.size(); i += 2) asking[i].cancel();
-        for (join_handle<void>& each : asking) co_await as_result(each);
+        for (join_handle<void>& each : asking) static_cast<void>(co_await as_result(each));
         CHECK(right_ones(all) >= 8);
         for (std::size_t i = 1; i < all.size(); i += 2) CHECK(all[i].got);
         CHECK(server.connections() == 1);

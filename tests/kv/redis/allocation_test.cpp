@@ -114,7 +114,7 @@ task<> many_tasks() {
 task<> pipelines() {
     client db = co_await filled();
     auto batch = db.pipeline();
-    std::vector<redis::handle<std::string_view>> handles;
+    std::vector<redis::handle<std::optional<std::string_view>>> handles;
     auto gets = [&]() -> task<> {
         batch.clear();
         handles.clear();

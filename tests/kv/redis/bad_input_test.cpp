@@ -229,8 +229,8 @@ OURO_TEST_REAL("a replica reads and does not write") {
 }
 
 OURO_TEST_REAL("while the server loads its data set, it says so, and then works") {
-    redis_server server(
-        {.config = {"key-load-delay 100000", "loading-process-events-interval-bytes 1024"}});
+    redis_server server({.config = {"key-load-delay 100000", "rdbcompression no",
+                                    "loading-process-events-interval-bytes 1024"}});
     redis::client_options options;
     options.backoff.first = 5ms;
     options.backoff.ceiling = 20ms;
@@ -305,13 +305,15 @@ OURO_TEST_REAL("a name that nobody knows is an error of the resolver") {
 }
 
 OURO_TEST_REAL("wrong URLs are refused before anything is connected") {
-    for (const char* wrong : {"http://127.0.0.1:6379", "rediss://127.0.0.1", "redis://127.0.0.1:0",
-                              "redis://127.0.0.1:99999", "redis://127.0.0.1/zero",
-                              "redis://:%@127.0.0.1", "redis://[::1", "unix:"}) {
+    for (const std::string wrong :
+         {"http://127.0.0.1:6379", "redis://127.0.0.1:0", "redis://127.0.0.1:99999",
+          "redis://127.0.0.1/zero", "redis://:%@127.0.0.1", "redis://[::1", "unix:"}) {
         const failure refused = co_await failure_of(client::connect(wrong));
         CHECK_MESSAGE(refused.code == redis::errc::bad_url, wrong);
         CHECK_MESSAGE(refused.how_far == net::fate::unsent, wrong);
     }
+    const failure encrypted = co_await failure_of(client::connect("rediss://127.0.0.1"));
+    CHECK(encrypted.code == redis::errc::no_tls);
     std::string what;
     try {
         co_await client::connect("redis://user:secret@127.0.0.1:x");
@@ -361,7 +363,9 @@ OURO_TEST_IO("another protocol on that port is a protocol error") {
 
 OURO_TEST_IO("one that closes without a word is the end of a stream") {
     const failure seen = co_await connect_to_one_that_says("");
-    CHECK(seen.code == ouro::errc::end_of_stream);
+    // It may close before it has read everything, which resets the connection.
+    const bool reset = seen.code == std::errc::connection_reset;
+    CHECK((reset || seen.code == ouro::errc::end_of_stream));
 }
 
 OURO_TEST_REAL("a memcached on that port is a protocol error") {

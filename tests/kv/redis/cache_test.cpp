@@ -31,8 +31,8 @@ struct script {
     std::string behind_value;  // … between it and its PTTL …
     std::string behind_life;   // … and behind that
     std::string life = ":-1\r\n";
-    bool hold = false;    // keeps what it would say until the next ECHO
-    bool hang_up = false; // closes behind the next value
+    bool hold = false;     // keeps what it would say until the next ECHO
+    bool hang_up = false;  // closes behind the next value
     std::string held;
     int values = 0;
 
@@ -42,8 +42,8 @@ struct script {
         if (said[0] == "CLIENT") {
             text = "+OK\r\n";
         } else if (said[0] == "GET") {
-            text = take(before_value) + bulk("value " + std::to_string(++values)) +
-                   take(behind_value);
+            text =
+                take(before_value) + bulk("value " + std::to_string(++values)) + take(behind_value);
             who.close = std::exchange(hang_up, false);
         } else if (said[0] == "PTTL") {
             text = life + take(behind_life);
@@ -66,9 +66,7 @@ fake_server::answer played_by(script& by) {
 }
 
 /// What was sent until now has been answered, and pushes before that have been read.
-task<> catch_up(client& db) {
-    co_await db.command("ECHO", "now");
-}
+task<> catch_up(client& db) { co_await db.command("ECHO", "now"); }
 
 /// A connected client, its cache and its server.
 struct stage {
@@ -141,14 +139,13 @@ OURO_TEST("a read is sent with CACHING before it and PTTL behind it") {
     said.clear();
     {
         client db = co_await client::connect(server.url());
-        cache near =
-            co_await cache::on(db, {.broadcast = true, .prefixes = {"user:", "page:"}});
+        cache near = co_await cache::on(db, {.broadcast = true, .prefixes = {"user:", "page:"}});
         co_await near.get("user:1");
         co_await near.get("k");
         co_await near.get("k");
     }
     const std::vector<std::string> broadcast = {
-        "HELLO 3",     "CLIENT TRACKING ON BCAST PREFIX user: PREFIX page:",
+        "HELLO 3",    "CLIENT TRACKING ON BCAST PREFIX user: PREFIX page:",
         "GET user:1", "PTTL user:1",
         "GET k",      "GET k"};
     CHECK(said == broadcast);
@@ -159,9 +156,7 @@ OURO_TEST("callers of one missing key share one request") {
     co_await on.open();
     co_await with_scope([&](scope& tasks) -> task<> {
         for (int i = 0; i < 20; ++i) {
-            tasks.spawn([](stage& on) -> task<> {
-                CHECK(co_await on.get("k") == "value 1");
-            }, on);
+            tasks.spawn([](stage& on) -> task<> { CHECK(co_await on.get("k") == "value 1"); }, on);
         }
         co_return;
     });
@@ -247,9 +242,10 @@ OURO_TEST("pushes that are none of ours change nothing") {
     stage on;
     co_await on.open();
     co_await on.get("k");
-    on.plays.held = ">1\r\n+invalidate\r\n>2\r\n+pubsub\r\n*1\r\n+k\r\n>0\r\n"
-                    ">3\r\n+message\r\n+k\r\n+k\r\n>2\r\n+invalidate\r\n*1\r\n:5\r\n"
-                    ">2\r\n*0\r\n*0\r\n";
+    on.plays.held =
+        ">1\r\n+invalidate\r\n>2\r\n+pubsub\r\n*1\r\n+k\r\n>0\r\n"
+        ">3\r\n+message\r\n+k\r\n+k\r\n>2\r\n+invalidate\r\n*1\r\n:5\r\n"
+        ">2\r\n*0\r\n*0\r\n";
     co_await catch_up(*on.db);
     CHECK(on.near->peek("k").text() == "value 1");
     co_await on.close();
@@ -372,7 +368,8 @@ OURO_TEST("an error is told and not kept") {
 OURO_TEST("only reads of one key can be cached") {
     stage on;
     co_await on.open();
-    const auto error_of = [&](redis::verb what, const redis::words& words) -> task<std::error_code> {
+    const auto error_of = [&](redis::verb what,
+                              const redis::words& words) -> task<std::error_code> {
         auto got = co_await as_result(on.near->run<redis::reply>(what, words));
         co_return got.error();
     };

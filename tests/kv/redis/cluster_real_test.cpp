@@ -1,39 +1,217 @@
+// A real cluster of six nodes, while slots move and masters die.
 #include <ouro/kv/redis/cluster.hpp>
+#include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/blocking.hpp>
+#include <ouro/runtime/scope.hpp>
+#include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/real.hpp>
 #include <ouro/tests/kv/redis_groups.hpp>
 
+#include <atomic>
+#include <functional>
+#include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 using namespace ouro;
 using namespace std::chrono_literals;
+using redis::cluster;
 
 namespace {
 
+using text = std::optional<std::string>;
+
 redis_cluster& shared_cluster() {
-    static redis_cluster cluster;
-    return cluster;
+    static redis_cluster nodes;
+    return nodes;
 }
 
 std::string url_of(const redis_server& node) { return "redis://" + node.address(); }
 
+redis_server& another_master(redis_cluster& nodes, const redis_server& than) {
+    for (const char* key : {"a", "b", "c", "d", "e", "f"})
+        if (redis_server& at = nodes.owner_of(key); &at != &than) return at;
+    throw std::runtime_error("there is one master only");
+}
+
 OURO_TEST_REAL("commands find the node of their key") {
     redis_cluster& nodes = shared_cluster();
-    auto db = co_await redis::cluster::connect(
+    auto db = co_await cluster::connect(
         {url_of(nodes.node(0)), url_of(nodes.node(4)), "redis://127.0.0.1:1"},
-        {.client_name = "x"});
+        {.client_name = "test"});
     CHECK(db.slots().covered() == redis::slot_count);
     CHECK(db.slots().shards().size() == 3);
     for (int n = 0; n < 50; ++n) {
         const std::string key = "key:" + std::to_string(n);
         co_await db.set(key, std::to_string(n));
+        CHECK(redis::slot_of(key) == nodes.slot_of(key));
     }
-    for (int n = 0; n < 50; ++n) {
-        const std::string key = "key:" + std::to_string(n);
-        const std::optional<std::string> got = co_await db.get(key);
-        CHECK(got == std::to_string(n));
-    }
+    std::vector<std::string> keys;
+    for (int n = 0; n < 50; ++n) keys.push_back("key:" + std::to_string(n));
+    const std::vector<text> got = co_await db.mget(keys);
+    for (int n = 0; n < 50; ++n) CHECK(got[static_cast<std::size_t>(n)] == std::to_string(n));
     CHECK(db.figures().moved == 0);
+
+    std::set<std::string> walked;
+    auto walk = redis::scan(db, {.match = "key:*"});
+    while (auto key = co_await walk.next()) walked.insert(*key);
+    CHECK(walked.size() == 50);
+    const std::int64_t size = co_await db.dbsize();
+    CHECK(size >= 50);
+    const std::int64_t removed = co_await db.unlink(keys);
+    CHECK(removed == 50);
+    co_await db.close();
+}
+
+OURO_TEST_REAL("the table can be told by CLUSTER SHARDS") {
+    redis_cluster& nodes = shared_cluster();
+    auto db = co_await cluster::connect(url_of(nodes.node(1)),
+                                        {.topology = redis::topology_command::cluster_shards});
+    CHECK(db.slots().covered() == redis::slot_count);
+    CHECK(db.slots().shards().size() == 3);
+    CHECK(db.members().size() == 6);
+    for (const char* key : {"a", "b", "c"}) co_await db.set(key, key);
+    CHECK(db.figures().moved == 0);
+    co_await db.close();
+}
+
+OURO_TEST_REAL("transactions and watches run on their node") {
+    redis_cluster& nodes = shared_cluster();
+    auto db = co_await cluster::connect(url_of(nodes.node(2)));
+    co_await db.del({"{stock}left", "{stock}sold"});
+    co_await db.set("{stock}left", "40");
+    auto sell = [](redis::connection& mine, redis::transaction& tx) -> task<> {
+        const auto left = co_await mine.get<int>("{stock}left");
+        CHECK(left.has_value());
+        tx.set("{stock}left", std::to_string(left.value_or(0) - 1));
+        tx.incr("{stock}sold");
+    };
+    co_await with_scope([&](scope& tasks) -> task<> {
+        for (int n = 0; n < 4; ++n)
+            tasks.spawn([&]() -> task<> {
+                for (int times = 0; times < 5; ++times)
+                    co_await redis::with_watch(db, {"{stock}left"}, sell, {.attempts_max = 1000});
+            });
+        co_return;
+    });
+    const text left = co_await db.get("{stock}left");
+    const text sold = co_await db.get("{stock}sold");
+    CHECK(left == "20");
+    CHECK(sold == "20");
+    co_await db.close();
+}
+
+OURO_TEST_REAL("keys of a slot that moves are found, half moved and moved") {
+    redis_cluster& nodes = shared_cluster();
+    auto db = co_await cluster::connect(url_of(nodes.node(0)));
+    const std::string tag = "{moving}";
+    const unsigned slot = nodes.slot_of(tag);
+    redis_server& from = nodes.owner(slot);
+    redis_server& to = another_master(nodes, from);
+    co_await db.mset({{tag + "a", "1"}, {tag + "b", "2"}});
+    nodes.begin_move(slot, to);
+    nodes.move_key(tag + "a", to);
+    const text a = co_await db.get(tag + "a");  // ASK
+    const text b = co_await db.get(tag + "b");
+    CHECK(a == "1");
+    CHECK(b == "2");
+    CHECK(db.figures().asked >= 1);
+    auto tx = db.transaction();
+    auto n = tx.incr(tag + "a");
+    co_await tx.exec();
+    CHECK(n.get() == 2);
+
+    auto both = [](cluster& in, std::string of) -> task<std::vector<text>> {
+        co_return co_await in.mget({of + "a", of + "b"});
+    };
+    join_handle<std::vector<text>> waiting = spawn(both(db, tag));  // TRYAGAIN
+    while (db.figures().waits == 0) co_await sleep_for(1ms);
+    nodes.move_key(tag + "b", to);
+    const std::vector<text> got = co_await waiting;
+    CHECK(got == std::vector<text>{"2", "2"});
+    nodes.finish_move(slot, to);
+    const text later = co_await db.get(tag + "a");
+    CHECK(later == "2");
+    co_await db.del({tag + "a", tag + "b"});
+    nodes.move_slot(slot, from);
+    co_await db.close();
+}
+
+// Load: each task owns a key, counts in it, and knows what it must find.
+
+struct tally {
+    bool may_forget = false;  // acknowledged writes may be lost by the servers themselves
+    bool over = false;
+    std::atomic<std::uint64_t> done = 0;  // a helper thread looks, too
+    std::uint64_t failed = 0;
+    std::uint64_t wrong = 0;
+};
+
+task<> count(cluster& db, std::string key, tally& of) {
+    // What the counter may be by now: more than `sure`, when answers were lost.
+    std::int64_t sure = 0;
+    std::int64_t possible = 0;
+    const std::string mark = key + ":mark";
+    co_await db.set(key, "0");
+    co_await db.set(mark, mark);
+    while (!of.over) {
+        const auto now = co_await as_result(db.incr(key));
+        ++possible;
+        if (now) {
+            if ((*now <= sure && !of.may_forget) || *now > possible) ++of.wrong;
+            sure = possible = *now;
+            ++of.done;
+        } else {
+            ++of.failed;
+        }
+        const auto said = co_await as_result(db.get(mark));
+        if (said && said->has_value() && *said != mark) ++of.wrong;  // somebody else's
+        if (said && !said->has_value() && !of.may_forget) ++of.wrong;
+        if (!said) ++of.failed;
+        auto batch = db.pipeline();
+        auto first = batch.get(mark);
+        auto second = batch.strlen(mark);
+        const auto ran = co_await as_result(batch.exec());
+        if (!ran || of.may_forget || !first.as_result() || !second.as_result()) continue;
+        if (first.get() != mark || second.get() != static_cast<std::int64_t>(mark.size()))
+            ++of.wrong;
+    }
+    for (int tries = 0; tries < 20; ++tries) {
+        const auto last = co_await as_result(db.get<std::int64_t>(key));
+        if (!last) continue;
+        const std::int64_t found = last->value_or(-1);
+        if ((found < sure && !of.may_forget) || found > possible) ++of.wrong;
+        break;
+    }
+}
+
+task<> under_load(cluster& db, tally& of, std::string name, void (*disturb)(tally&)) {
+    co_await with_scope([&](scope& tasks) -> task<> {
+        for (int n = 0; n < 24; ++n)
+            tasks.spawn([&](std::string key) -> task<> { return count(db, std::move(key), of); },
+                        name + std::to_string(n));
+        co_await sleep_for(200ms);
+        co_await blocking(disturb, std::ref(of));
+        co_await sleep_for(300ms);
+        of.over = true;
+    });
+}
+
+void fail_over(tally&) {
+    redis_cluster& nodes = shared_cluster();
+    nodes.fail_over_to(nodes.replica_of(nodes.owner_of("over:0")));
+}
+
+OURO_TEST_REAL("a replica takes over under load") {
+    redis_cluster& nodes = shared_cluster();
+    auto db = co_await cluster::connect(url_of(nodes.node(0)));
+    tally of;
+    co_await under_load(db, of, "over:", fail_over);
+    CHECK(of.wrong == 0);
+    CHECK(of.done > 100);
+    MESSAGE("done ", of.done.load(), ", failed ", of.failed, ", MOVED ", db.figures().moved);
+    co_await db.close();
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include <fstream>
+#include <algorithm>
 #include <map>
 
 using namespace ouro::redis;
@@ -106,15 +106,18 @@ OURO_TEST_DOOR("what took long in the server is kept, too") {
     db.config_set({{"latency-monitor-threshold", 1}});
     db.any({"DEBUG", "SLEEP", 0.01});
     const auto latest = db.latency_latest();
-    REQUIRE(latest.size() >= 1);
-    CHECK(latest[0].name == "command");
-    CHECK(latest[0].latest >= 10ms);
-    CHECK(latest[0].worst >= latest[0].latest);
-    CHECK(recent(latest[0].at));
+    const auto slept = std::find_if(latest.begin(), latest.end(), [](const latency_event& each) {
+        return each.name == "command";
+    });
+    REQUIRE(slept != latest.end());
+    CHECK(slept->worst >= 10ms);
+    CHECK(slept->worst >= slept->latest);
+    CHECK(slept->latest >= 1ms);
+    CHECK(recent(slept->at));
     const auto history = db.latency_history("command");
-    REQUIRE(history.size() >= 1);
-    CHECK(history[0].took >= 10ms);
-    CHECK(recent(history[0].at));
+    CHECK(std::any_of(history.begin(), history.end(), [](const latency_sample& each) {
+        return each.took >= 10ms && recent(each.at);
+    }));
     CHECK(has(db.latency_graph("command"), "command"));
     CHECK(db.latency_history("nothing").empty());
     CHECK(db.latency_reset({"command", "nothing"}) == 1);
@@ -168,8 +171,10 @@ OURO_TEST_DOOR("modules are listed, and those that are not there not loaded") {
 }
 
 OURO_TEST_DOOR("messages are published, and listeners counted") {
+    const auto silent = [&] { return db.pubsub_channels().empty() && db.pubsub_numpat() == 0; };
+    ouro::eventually("those who listened before have gone", silent);
     CHECK(db.publish("news", "hello") == 0);
-    CHECK(db.spublish("shard", 5) == 0);
+    CHECK(db.spublish("nobody", 5) == 0);
     plain_door listener(shared_server(), 3);
     listener.send(command(verb::subscribe, {arg("news")}));
     CHECK(listener.receive<std::tuple<std::string, std::string, int>>() ==

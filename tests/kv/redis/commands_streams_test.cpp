@@ -66,6 +66,17 @@ OURO_TEST_DOOR("a stream is kept short") {
     CHECK(db.xtrim("t", {.max_length = 1}) == 2);
 }
 
+OURO_TEST_DOOR("all options and as many fields as stand in braces go into one XADD") {
+    const pairs fields{{"a", 1}, {"b", 2}, {"c", 3}, {"d", 4},
+                       {"e", 5}, {"f", 6}, {"g", 7}, {"h", 8}};
+    CHECK(db.xadd("s", fields, {.id = "1-0"}) == "1-0");
+    CHECK(db.xadd("s", fields,
+                  {.id = "2-0",
+                   .only_existing = true,
+                   .trim = {.max_length = 5, .approximate = true, .limit = 100}}) == "2-0");
+    CHECK(db.xrange("s").back().fields.size() == 8);
+}
+
 OURO_TEST_DOOR("streams are read behind an id") {
     add_three(db, "s");
     add_three(db, "t");

@@ -1,7 +1,7 @@
 // fake_cluster.hpp: nodes of a Redis cluster on the simulated network, with slots, ASK and all.
 //
-// Each node keeps its own keys and knows GET, SET, INCR, DEL, EXISTS, MGET, MSET, MULTI and EXEC. It
-// is strict: ASKING counts for the next command of the same connection only.
+// Each node keeps its own keys and knows GET, SET, INCR, DEL, EXISTS, MGET, MSET, MULTI and EXEC.
+// It is strict: ASKING counts for the next command of the same connection only.
 #pragma once
 
 #include <ouro/kv/redis/slots.hpp>
@@ -139,7 +139,9 @@ public:
     std::vector<int> owner;               // of each slot
     std::map<std::uint16_t, int> moving;  // slots on their way, and where to
     std::map<int, int> replicas;          // of a master
-    /// Asked before anything else: an answer of the test's own, or none.
+    event gate;                           // opens for those who hold
+    /// Asked before anything else: an answer of the test's own, or none. "close" closes the
+    /// connection, "hold" asks again when the gate is open.
     std::function<std::optional<std::string>(fake_node&, const words_said&, fake_peer&)> instead;
 
 private:
@@ -173,7 +175,12 @@ inline task<> fake_node::serve(fake_node* self, std::shared_ptr<life> now, fake_
     for (;;) {
         const words_said said = co_await read_command(in);
         if (said.empty() || now->over) break;
-        const std::string reply = self->answer(said, peer);
+        std::string reply = self->answer(said, peer);
+        if (reply == "hold") {
+            static_cast<void>(co_await as_result(self->of_.gate.wait()));
+            if (now->over) break;
+            reply = self->answer(said, peer);
+        }
         if (reply == "close") break;
         auto sent = co_await as_result(peer.stream->send_all(reply));
         if (!sent || now->over) break;

@@ -42,7 +42,10 @@ public:
         : state_(std::make_shared<state>(std::move(how), greets)),
           accepting_(spawn(accept_all(state_))) {}
     fake_server(fake_server&&) = delete;
-    ~fake_server() { accepting_.cancel(); }
+    ~fake_server() {
+        accepting_.cancel();
+        state_->how = nullptr;  // connections may outlive what it refers to by a moment
+    }
 
     std::uint16_t port() const { return state_->port; }
     std::string url() const { return "redis://127.0.0.1:" + std::to_string(port()); }
@@ -103,7 +106,7 @@ private:
         of->open[number] = &client;
         while (!caller.close && caller.bytes_left > 0) {
             auto said = co_await read_command(in);
-            if (said.empty()) break;
+            if (said.empty() || !of->how) break;
             std::string reply = of->greets ? greeting(said) : std::string();
             if (reply.empty()) {
                 of->heard.push_back(said);

@@ -86,8 +86,9 @@ OURO_TEST_REAL("it can run again, and be filled again") {
 OURO_TEST_REAL("what would block or change the shared connection is refused when it is added") {
     client db = co_await fresh_client();
     auto batch = db.pipeline();
-    for (const char* name : {"SELECT 1", "SUBSCRIBE a", "MULTI", "WATCH a", "BLPOP a 0", "QUIT",
-                             "MONITOR", "CLIENT REPLY OFF", "HELLO 2", "RESET", "DEBUG SLEEP 1"}) {
+    for (const std::string name :
+         {"SELECT 1", "SUBSCRIBE a", "MULTI", "WATCH a", "BLPOP a 0", "QUIT", "MONITOR",
+          "CLIENT REPLY OFF", "HELLO 2", "RESET", "DEBUG SLEEP 1"}) {
         std::error_code refused;
         try {
             batch.command(name);

@@ -1,6 +1,5 @@
-#include <ouro/kv/redis/pubsub.hpp>
-
 #include <ouro/kv/redis/client.hpp>
+#include <ouro/kv/redis/pubsub.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/scope.hpp>
@@ -70,7 +69,6 @@ task<> hear_everything(int protocol) {
     CHECK(co_await next_of(sub) == "(end)");
     co_await db.close();
 }
-
 
 task<> flood(client db, std::string channel, int count, std::size_t padding = 0) {
     const std::string end(padding, '.');

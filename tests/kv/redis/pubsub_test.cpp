@@ -38,7 +38,7 @@ std::string push(const bytes_of& words, bool resp2 = false) {
 /// are refused, ECHO answers its argument and closes the connection when that is "close".
 class imitation {
 public:
-    std::string noise;       // comes before everything it says
+    std::string noise;  // comes before everything it says
     bool resp2 = false;
     std::string answer_all;  // answers SUBSCRIBE with it as long as it is not empty
 
@@ -57,7 +57,8 @@ public:
                 text += push({bulk("message"), bulk(said[1]), bulk(said[2])}, resp2);
             return text + ":1\r\n";
         }
-        if (what == "MOVE") return noise + push({bulk("sunsubscribe"), bulk(said[1]), ":0\r\n"}) + "+OK\r\n";
+        if (what == "MOVE")
+            return noise + push({bulk("sunsubscribe"), bulk(said[1]), ":0\r\n"}) + "+OK\r\n";
         return noise + subscription(said, topics);
     }
 
@@ -92,10 +93,12 @@ fake_server::answer said_by(std::shared_ptr<imitation> redis) {
 
 std::string all_noise() {
     return push({bulk("invalidate"), "*1\r\n" + bulk("k")}) + push({bulk("message"), bulk("x")}) +
-           push({bulk("message"), bulk("unknown"), bulk("y")}) + push({":1\r\n", ":2\r\n", ":3\r\n"}) +
-           push({bulk("unsubscribe"), "_\r\n", ":0\r\n"}) + push({bulk("tidings"), bulk("a"), bulk("b")}) +
+           push({bulk("message"), bulk("unknown"), bulk("y")}) +
+           push({":1\r\n", ":2\r\n", ":3\r\n"}) + push({bulk("unsubscribe"), "_\r\n", ":0\r\n"}) +
+           push({bulk("tidings"), bulk("a"), bulk("b")}) +
            push({bulk("subscribe"), bulk("unknown"), ":1\r\n"}) +
-           push({bulk("message"), bulk("a"), "*0\r\n"}) + push({bulk("message"), ":1\r\n", bulk("z")});
+           push({bulk("message"), bulk("a"), "*0\r\n"}) +
+           push({bulk("message"), ":1\r\n", bulk("z")});
 }
 
 task<std::string> next_of(subscriber& sub) {
@@ -328,6 +331,31 @@ OURO_TEST("under RESP2 a subscriber has a connection of its own, whose messages 
     CHECK(server.connections() == 2);
     co_await ask(db, "mine");
     co_await sub.close();
+    co_await other.close();
+    co_await db.close();
+}
+
+OURO_TEST("a server that comes back without RESP3 ends those who share its connection") {
+    const auto redis = std::make_shared<imitation>();
+    fake_server server(
+        [redis](const words_said& said, fake_caller& who) {
+            if (said[0] == "HELLO" && who.number > 0)
+                return std::string("-ERR unknown command 'HELLO'\r\n");
+            if (said[0] == "HELLO") return std::string("%1\r\n+server\r\n+fake\r\n");
+            return (*redis)(said, who);
+        },
+        false);
+    client db = co_await client::connect(server.url());
+    auto sub = db.subscriber();
+    co_await sub.subscribe("a");
+    co_await ask(db, "close");
+    auto late = spawn(sub.subscribe("b"));
+    CHECK(!co_await as_result(late));
+    for (int i = 0; i < 5; ++i) co_await ask(db, "mine");
+    CHECK(!co_await sub.next());
+    auto other = db.subscriber();
+    co_await other.subscribe("a");  // on a connection of its own now
+    CHECK(other.hub()->owns());
     co_await other.close();
     co_await db.close();
 }

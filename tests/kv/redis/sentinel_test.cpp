@@ -28,11 +28,16 @@ struct node {
     std::string answer(const words_said& said, fake_caller& who) {
         if (said[0] == "ROLE") return "*1\r\n" + bulk(role);
         if (said[0] == "PING") return "+PONG\r\n";
+        if (said[0] == "SUBSCRIBE") {
+            subscriber = who.number;
+            return ">3\r\n" + bulk("subscribe") + bulk(said[1]) + ":1\r\n";
+        }
         ++asked;
         who.close = hang_up;
         if (silent) return {};
         if (said[0] == "GET") return bulk(name() + "'s " + said[1]);
-        if (role != "master" || read_only) return "-READONLY You can't write against a replica.\r\n";
+        if (role != "master" || read_only)
+            return "-READONLY You can't write against a replica.\r\n";
         if (said[0] == "SET") values[said[1]] = said[2];
         return "+OK\r\n";
     }
@@ -43,6 +48,7 @@ struct node {
     bool silent = false;
     bool hang_up = false;
     int asked = 0;
+    int subscriber = -1;
     std::map<std::string, std::string> values;
     fake_server server;
 };
@@ -57,9 +63,8 @@ std::string endpoint_fields(std::uint16_t port, std::string_view more = {}) {
 /// A sentinel that says what the test wants.
 struct witness {
     explicit witness(std::uint16_t master = 0)
-        : master(master), server([this](const words_said& said, fake_caller& who) {
-              return answer(said, who);
-          }) {}
+        : master(master),
+          server([this](const words_said& said, fake_caller& who) { return answer(said, who); }) {}
 
     std::string answer(const words_said& said, fake_caller& who) {
         if (said[0] == "SUBSCRIBE") {
@@ -74,7 +79,8 @@ struct witness {
             return said[1] == "GET-MASTER-ADDR-BY-NAME" ? "*-1\r\n" : "-ERR No such master\r\n";
         if (said[1] == "GET-MASTER-ADDR-BY-NAME")
             return "*2\r\n" + bulk("127.0.0.1") + bulk(std::to_string(master));
-        if (said[1] == "MASTER") return "%1\r\n" + bulk("config-epoch") + bulk(std::to_string(epoch));
+        if (said[1] == "MASTER")
+            return "%1\r\n" + bulk("config-epoch") + bulk(std::to_string(epoch));
         const auto& list = said[1] == "SENTINELS" ? others : replicas;
         std::string text = "*" + std::to_string(list.size()) + "\r\n";
         for (const std::uint16_t port : list)
@@ -85,7 +91,8 @@ struct witness {
 
     task<> announce(const node& from, const node& to) {
         const std::string text = "mymaster 127.0.0.1 " + from.name() + " 127.0.0.1 " + to.name();
-        co_await server.say(listener, ">3\r\n" + bulk("message") + bulk("+switch-master") + bulk(text));
+        co_await server.say(listener,
+                            ">3\r\n" + bulk("message") + bulk("+switch-master") + bulk(text));
     }
 
     std::uint16_t master;
@@ -117,16 +124,14 @@ struct group {
             each->epoch = 2;
         }
     }
-    redis::words sentinels() {
-        first_name = first.name();
-        second_name = second.name();
-        return {first_name, second_name};
-    }
     task<sentinel_client> connect(redis::sentinel_options options = {}) {
-        sentinels();
-        co_return co_await sentinel_client::connect({first_name, second_name}, "mymaster", options);
+        const std::string first_name = first.name();
+        const std::string second_name = second.name();
+        auto made =
+            co_await sentinel_client::connect({first_name, second_name}, "mymaster", options);
+        co_await settle();  // until the sentinels are listened to
+        co_return made;
     }
-    std::string first_name, second_name;
 };
 
 std::uint16_t port_of(const sentinel_client& db) { return db.where() ? db.where()->port : 0; }
@@ -236,14 +241,18 @@ OURO_TEST("when another master is announced, everything moves there") {
     auto mine = co_await db.lease();
     co_await mine->get("a");
     all.one.silent = true;
-    auto write = spawn([](sentinel_client& db) -> task<std::error_code> {
-        const auto done = co_await as_result(db.set("k", "old"));
-        co_return done.error();
-    }, std::ref(db));
-    auto read = spawn([](sentinel_client& db) -> task<std::string> {
-        const auto got = co_await db.get("k");
-        co_return got.value_or("nothing");
-    }, std::ref(db));
+    auto write = spawn(
+        [](sentinel_client& db) -> task<std::error_code> {
+            const auto done = co_await as_result(db.set("k", "old"));
+            co_return done.error();
+        },
+        std::ref(db));
+    auto read = spawn(
+        [](sentinel_client& db) -> task<std::string> {
+            const auto got = co_await db.get("k");
+            co_return got.value_or("nothing");
+        },
+        std::ref(db));
     co_await settle();
     CHECK(all.one.asked == 3);
 
@@ -267,14 +276,15 @@ OURO_TEST("when another master is announced, everything moves there") {
     co_await db.close();
 }
 
-OURO_TEST("between an announcement and the new master requests wait, and the old one hears nothing") {
+OURO_TEST(
+    "between an announcement and the new master requests wait, and the old one hears nothing") {
     group all;
     sentinel_client db = co_await all.connect();
     // The old one still takes itself for the master, and the new one does not know yet.
     co_await all.first.announce(all.one, all.two);
-    auto write = spawn([](sentinel_client& db) -> task<> {
-        co_await db.set("k", "v");
-    }, std::ref(db));
+    co_await settle();
+    auto write =
+        spawn([](sentinel_client& db) -> task<> { co_await db.set("k", "v"); }, std::ref(db));
     co_await settle();
     CHECK(!write.finished());
     CHECK(!db.where());
@@ -297,8 +307,8 @@ OURO_TEST("announcements that are none of ours move nothing") {
           std::string(), "mymaster 127.0.0.1 x 127.0.0.1 " + to,
           "mymaster 127.0.0.1 1 127.0.0.1 " + to,  // from one where we are not: a late one
           "mymaster 127.0.0.1 " + to + " 127.0.0.1 " + all.one.name()}) {
-        co_await all.first.server.say(all.first.listener, ">3\r\n" + bulk("message") +
-                                                              bulk("+switch-master") + bulk(text));
+        co_await all.first.server.say(
+            all.first.listener, ">3\r\n" + bulk("message") + bulk("+switch-master") + bulk(text));
         co_await settle();
         CHECK(port_of(db) == all.one.server.port());
     }
@@ -325,6 +335,7 @@ OURO_TEST("an older configuration is not believed, until nobody knows a newer on
     sentinel_client db = co_await all.connect();
     all.promote_two();
     co_await all.first.announce(all.one, all.two);
+    co_await settle();
     co_await db.set("k", "v");
     // One sentinel has slept through it; the old master came back and believes that it is one.
     all.one.role = "master";
@@ -431,6 +442,29 @@ OURO_TEST("reads go to the replicas in turn, and to the master while there is no
     CHECK(all.one.asked == 10);
     CHECK(db.figures().rounds == rounds);  // no replica is no reason to ask anybody
     co_await db.close();
+}
+
+OURO_TEST("subscribers move, too, and are told of the gap") {
+    for (const redis::slow_policy policy :
+         {redis::slow_policy::drop_oldest, redis::slow_policy::block}) {
+        group all;
+        sentinel_client db = co_await all.connect();
+        auto sub = db.subscriber({.when_full = policy});
+        co_await sub.subscribe("news");
+        CHECK(all.one.subscriber >= 0);
+        all.promote_two();
+        co_await all.first.announce(all.one, all.two);
+        auto message = co_await sub.next();
+        CHECK(message->kind() == redis::message_kind::interrupted);
+        message = co_await sub.next();
+        CHECK(message->kind() == redis::message_kind::resumed);
+        co_await settle();
+        co_await all.two.server.say(all.two.subscriber, ">3\r\n+message\r\n+news\r\n+from two\r\n");
+        message = co_await sub.next();
+        CHECK(message->payload() == "from two");
+        co_await sub.close();
+        co_await db.close();
+    }
 }
 
 OURO_TEST("a cache on it forgets what it knew of the old master") {

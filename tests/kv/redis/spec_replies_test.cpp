@@ -117,7 +117,8 @@ OURO_TEST("null, as RESP2 has it for strings and for arrays") {
 
 OURO_TEST("an array: empty, of everything, and of arrays") {
     CHECK((co_await read_as<strings>("*0\r\n")).empty());
-    CHECK(co_await read_as<strings>("*2\r\n$1\r\na\r\n$1\r\nb\r\n") == strings{"a", "b"});
+    const auto list = co_await read_as<strings>("*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+    CHECK(list == strings{"a", "b"});
     const redis::reply mixed = co_await read("*5\r\n+a\r\n:1\r\n$1\r\nb\r\n$-1\r\n-ERR in it\r\n");
     REQUIRE(mixed.size() == 5);
     CHECK(mixed[0].text() == "a");
@@ -125,7 +126,8 @@ OURO_TEST("an array: empty, of everything, and of arrays") {
     CHECK(mixed[3].is_null());
     CHECK(mixed[4].is_error());
     using rows = std::vector<std::vector<int>>;
-    CHECK(co_await read_as<rows>("*2\r\n*2\r\n:1\r\n:2\r\n*1\r\n:3\r\n") == rows{{1, 2}, {3}});
+    const auto table = co_await read_as<rows>("*2\r\n*2\r\n:1\r\n:2\r\n*1\r\n:3\r\n");
+    CHECK(table == rows{{1, 2}, {3}});
 }
 
 // --- RESP3: the eleven types that it adds -------------------------------------------------------
@@ -157,7 +159,7 @@ OURO_TEST("a big number, as its digits") {
 }
 
 OURO_TEST("a bulk error, whose words may hold line ends") {
-    const failure wrong = co_await fail("!21\r\nSYNTAX invalid\r\nsyntax\r\n");
+    const failure wrong = co_await fail("!22\r\nSYNTAX invalid\r\nsyntax\r\n");
     CHECK(wrong.code == redis::errc::server_error);
     CHECK(wrong.words == "SYNTAX invalid\r\nsyntax");
 }
@@ -168,18 +170,20 @@ OURO_TEST("a verbatim string, without its format") {
 }
 
 OURO_TEST("a map") {
-    CHECK(co_await read_as<map>("%2\r\n+first\r\n:1\r\n+second\r\n:2\r\n") ==
-          map{{"first", 1}, {"second", 2}});
+    const auto by_map = co_await read_as<map>("%2\r\n+first\r\n:1\r\n+second\r\n:2\r\n");
+    CHECK(by_map == map{{"first", 1}, {"second", 2}});
     CHECK((co_await read_as<map>("%0\r\n")).empty());
     // RESP2 says the same as an array.
-    CHECK(co_await read_as<map>("*4\r\n+first\r\n:1\r\n+second\r\n:2\r\n") ==
-          map{{"first", 1}, {"second", 2}});
+    const auto by_array = co_await read_as<map>("*4\r\n+first\r\n:1\r\n+second\r\n:2\r\n");
+    CHECK(by_array == map{{"first", 1}, {"second", 2}});
 }
 
 OURO_TEST("a set") {
     using names = std::set<std::string>;
-    CHECK(co_await read_as<names>("~3\r\n+a\r\n+b\r\n+c\r\n") == names{"a", "b", "c"});
-    CHECK(co_await read_as<strings>("~0\r\n") == strings{});
+    const auto set = co_await read_as<names>("~3\r\n+a\r\n+b\r\n+c\r\n");
+    CHECK(set == names{"a", "b", "c"});
+    const auto empty = co_await read_as<strings>("~0\r\n");
+    CHECK(empty == strings{});
 }
 
 OURO_TEST("a push, which is nobody's reply, wherever it stands") {
@@ -194,8 +198,10 @@ OURO_TEST("an attribute, which is left out, wherever it stands") {
     CHECK(co_await read_as<std::string>(about + "+value\r\n") == "value");
     CHECK(co_await read_as<std::string>(about + about + "+value\r\n") == "value");
     using numbers = std::vector<int>;
-    CHECK(co_await read_as<numbers>("*3\r\n:1\r\n" + about + ":2\r\n:3\r\n") == numbers{1, 2, 3});
-    CHECK(co_await read_as<map>("%1\r\n" + about + "+a\r\n" + about + ":1\r\n") == map{{"a", 1}});
+    const auto listed = co_await read_as<numbers>("*3\r\n:1\r\n" + about + ":2\r\n:3\r\n");
+    CHECK(listed == numbers{1, 2, 3});
+    const auto mapped = co_await read_as<map>("%1\r\n" + about + "+a\r\n" + about + ":1\r\n");
+    CHECK(mapped == map{{"a", 1}});
     CHECK(co_await read_as<std::string>("|1\r\n+keys\r\n%1\r\n+a\r\n,0.5\r\n+value\r\n") ==
           "value");
 }
@@ -214,13 +220,13 @@ OURO_TEST("aggregates inside each other") {
 // --- what is no reply ---------------------------------------------------------------------------
 
 OURO_TEST("what breaks the rules ends the connection, and the next one works") {
-    for (const char* wrong :
+    for (const std::string wrong :
          {"?\r\n", "$x\r\n", "$-2\r\n", "*-2\r\n", "$1\r\nab\r\n", ":1x\r\n", ":\r\n", "#x\r\n",
           ",x\r\n", "_x\r\n", "(x\r\n", "=3\r\ntxt\r\n", "+a\rb\r\n", "%-1\r\n", "*1\r\n>0\r\n",
           "$99999999999999999999\r\n", ":9223372036854775808\r\n", "*?\r\n", "$?\r\n"}) {
         fake_server server([wrong](const words_said& said, fake_caller& who) {
             if (said[0] == "PING") return std::string("+PONG\r\n");
-            return std::string(who.number == 0 ? wrong : "+fine\r\n");
+            return who.number == 0 ? wrong : std::string("+fine\r\n");
         });
         client db = co_await client::connect(server.url());
         const failure seen = co_await failure_of(db.command("ANY"));
@@ -236,9 +242,9 @@ OURO_TEST("announced sizes above the limits are refused without waiting for thei
     options.limits.bulk_bytes_max = 100;
     options.limits.elements_max = 10;
     options.limits.depth_max = 3;
-    for (const char* wrong : {"$101\r\n", "*11\r\n", "%6\r\n", "*1\r\n*1\r\n*1\r\n*1\r\n"}) {
+    for (const std::string wrong : {"$101\r\n", "*11\r\n", "%6\r\n", "*1\r\n*1\r\n*1\r\n*1\r\n"}) {
         fake_server server([wrong](const words_said& said, fake_caller&) {
-            return std::string(said[0] == "PING" ? "+PONG\r\n" : wrong);
+            return said[0] == "PING" ? std::string("+PONG\r\n") : wrong;
         });
         client db = co_await client::connect(server.url(), options);
         const failure seen = co_await failure_of(db.command("ANY"));
@@ -261,11 +267,13 @@ OURO_TEST_REAL("every type as the server sends it, over both versions") {
         const redis::reply null = co_await mine->command("DEBUG PROTOCOL", "null");
         CHECK(null.is_null());
         using numbers = std::vector<int>;
-        CHECK(co_await mine->command<numbers>("DEBUG PROTOCOL", "array") == numbers{0, 1, 2});
-        CHECK(co_await mine->command<numbers>("DEBUG PROTOCOL", "set") == numbers{0, 1, 2});
+        const auto array = co_await mine->command<numbers>("DEBUG PROTOCOL", "array");
+        CHECK(array == numbers{0, 1, 2});
+        const auto set = co_await mine->command<numbers>("DEBUG PROTOCOL", "set");
+        CHECK(set == numbers{0, 1, 2});
         using flags = std::map<int, bool>;
-        CHECK(co_await mine->command<flags>("DEBUG PROTOCOL", "map") ==
-              flags{{0, false}, {1, true}, {2, false}});
+        const auto map_read = co_await mine->command<flags>("DEBUG PROTOCOL", "map");
+        CHECK(map_read == flags{{0, false}, {1, true}, {2, false}});
         CHECK(co_await mine->command<bool>("DEBUG PROTOCOL", "true"));
         CHECK_FALSE(co_await mine->command<bool>("DEBUG PROTOCOL", "false"));
         CHECK(co_await mine->command<std::string>("DEBUG PROTOCOL", "verbatim") ==

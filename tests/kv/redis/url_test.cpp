@@ -49,8 +49,8 @@ TEST_CASE("IPv6 addresses stand in brackets, and are written in them") {
     CHECK(parts("redis://[::1]:7000/1") == ":@[::1]:7000/1");
     CHECK(parts("[fe80::1]:7000") == ":@[fe80::1]:7000/0");
     CHECK(url::parse("redis://[::1]")->where.host == "::1");
-    for (const char* wrong : {"redis://::1", "redis://::1:7000", "redis://[::1", "redis://[]",
-                              "redis://[::1]7000", "redis://[::1]:", "redis://[::1 ]"})
+    for (const std::string wrong : {"redis://::1", "redis://::1:7000", "redis://[::1", "redis://[]",
+                                    "redis://[::1]7000", "redis://[::1]:", "redis://[::1 ]"})
         CHECK_MESSAGE(parts(wrong) == "bad", wrong);
 }
 
@@ -63,8 +63,8 @@ TEST_CASE("Unix sockets have a path, and may have a database") {
     CHECK(parts("unix://alice:secret@/run/redis.sock?db=4") ==
           "alice:secret@unix:/run/redis.sock/4");
     CHECK(parts("unix:/run/a%20b") == ":@unix:/run/a b/0");
-    for (const char* wrong : {"unix:", "unix://", "unix:/run/r?db=", "unix:/run/r?db=x",
-                              "unix:/run/r?db=-1", "unix:/run/r?database=1", "unix:/run/%00"})
+    for (const std::string wrong : {"unix:", "unix://", "unix:/run/r?db=", "unix:/run/r?db=x",
+                                    "unix:/run/r?db=-1", "unix:/run/r?database=1", "unix:/run/%00"})
         CHECK_MESSAGE(parts(wrong) == "bad", wrong);
 }
 
@@ -73,24 +73,23 @@ TEST_CASE("user and password may hold any byte, in per cent") {
     CHECK(parts("redis://:a:b@h") == ":a:b@h:6379/0");
     CHECK(parts("redis://:a@b@h") == ":a@b@h:6379/0");  // the last '@' ends the login
     CHECK(url::parse("redis://:%00%ff@h")->password == std::string("\0\xff", 2));
-    for (const char* wrong : {"redis://:%@h", "redis://:%4@h", "redis://:%4g@h", "redis://%zz:a@h"})
+    for (const std::string wrong :
+         {"redis://:%@h", "redis://:%4@h", "redis://:%4g@h", "redis://%zz:a@h"})
         CHECK_MESSAGE(parts(wrong) == "bad", wrong);
 }
 
 TEST_CASE("what is no URL of Redis is refused") {
-    for (const char* wrong : {"http://localhost:6379",   "rediss://localhost",
-                              "REDIS://localhost",       "://localhost",
-                              "redis://localhost:0",     "redis://localhost:",
-                              "redis://localhost:65536", "redis://localhost:-1",
-                              "redis://localhost:+1",    "redis://localhost:6379x",
-                              "redis://localhost: 6379", "redis://localhost/x",
-                              "redis://localhost/1x",    "redis://localhost/-1",
-                              "redis://localhost/1/2",   "redis://localhost/4294967296",
-                              "redis://local host",      "redis://localhost?db=1",
-                              "redis://localhost#1",     "redis://localhost\r\n",
-                              "redis://a%00b",           "redis://a%0ab",
-                              " redis://localhost"})
+    for (const std::string wrong :
+         {"http://localhost:6379",   "REDIS://localhost",      "://localhost",
+          "redis://localhost:0",     "redis://localhost:",     "redis://localhost:65536",
+          "redis://localhost:-1",    "redis://localhost:+1",   "redis://localhost:6379x",
+          "redis://localhost: 6379", "redis://localhost/x",    "redis://localhost/1x",
+          "redis://localhost/-1",    "redis://localhost/1/2",  "redis://localhost/4294967296",
+          "redis://local host",      "redis://localhost?db=1", "redis://localhost#1",
+          "redis://localhost\r\n",   "redis://a%00b",          "redis://a%0ab",
+          " redis://localhost"})
         CHECK_MESSAGE(parts(wrong) == "bad", wrong);
+    CHECK(url::parse("rediss://localhost").error() == redis::errc::no_tls);
     CHECK(parts(std::string_view("redis://localhost\0", 18)) == "bad");
     CHECK(parts("redis://localhost:65535/4294967295") == ":@localhost:65535/4294967295");
 }

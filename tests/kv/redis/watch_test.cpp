@@ -248,18 +248,18 @@ task<> count_on_a_fake() {
         [state](const words_said& said, fake_caller& who) { return state->answer(said, who); });
     client db = co_await client::connect(server.url());
     co_await with_scope([&](scope& tasks) -> task<> {
-        for (int i = 0; i < 3; ++i) tasks.spawn(count(db, 2));
+        for (int i = 0; i < 2; ++i) tasks.spawn(count(db, 1));
         co_return;
     });
     const std::optional<int> total = co_await db.get<int>("counter");
-    CHECK(total == 6);
+    CHECK(total == 2);
     co_await db.close();
 }
 
 TEST_CASE("it can be cancelled anywhere") {
     const auto report = cancel_everywhere_on_all(count_on_a_fake);
     CHECK_MESSAGE(report.clean(), report.complaints);
-    CHECK(report.points > 50);
+    CHECK(report.points > 30);
 }
 
 task<> count_or_not(client db, int& counted) {
