@@ -50,7 +50,8 @@ OURO_TEST_IO("many tasks share one connection, and each gets its own reply") {
         co_return;
     });
     CHECK(server.connections() == 1);
-    CHECK(db.sessions().front()->figures().batches < 20);
+    // The handshake is none; and only a simulated turn has no limit in time.
+    if (sim::world::current_or_null()) CHECK(db.sessions().front()->figures().batches <= 3);
     co_await db.close();
 }
 
