@@ -149,11 +149,10 @@ OURO_TEST_IO("a producer that waits below the low mark is held back by a slow pe
     CHECK(out.write(std::string(too_much, 'x')));
     CHECK(out.above_high());
     co_await settle();
-    const std::size_t stuck = out.pending_bytes();
-    CHECK(stuck > 0);
+    CHECK(out.pending_bytes() > 1000);
     auto late = co_await as_result(timeout(1ms, out.below_low()));
     CHECK(late.error() == errc::timed_out);
-    CHECK(out.pending_bytes() == stuck);
+    CHECK(out.pending_bytes() > 1000);
     auto reading = spawn(receive(theirs, too_much));
     co_await out.below_low();
     CHECK(out.pending_bytes() <= 1000);

@@ -5,7 +5,7 @@
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/real.hpp>
-#include <ouro/tests/kv/redis_groups.hpp>
+#include <ouro/tests/kv/redis/shared_cluster.hpp>
 
 #include <atomic>
 #include <stdexcept>
@@ -13,33 +13,11 @@
 #include <thread>
 
 using namespace ouro;
+using namespace ouro::testing;
 using namespace std::chrono_literals;
 using redis::cluster;
 
 namespace {
-
-redis_cluster& shared_cluster() {
-    static redis_cluster nodes;
-    return nodes;
-}
-
-std::string url_of(const redis_server& node) { return "redis://" + node.address(); }
-
-/// A replica may be on its way back to its master.
-redis_server& replica_of(redis_cluster& nodes, const redis_server& master) {
-    redis_server* found = nullptr;
-    eventually("a replica runs", [&] {
-        found = &nodes.replica_of(master);
-        return true;
-    });
-    return *found;
-}
-
-redis_server& another_master(redis_cluster& nodes, const redis_server& than) {
-    for (const char* key : {"a", "b", "c", "d", "e", "f"})
-        if (redis_server& at = nodes.owner_of(key); &at != &than) return at;
-    throw std::runtime_error("there is one master only");
-}
 
 // Load: each task owns a key, counts in it, and knows what it must find.
 
