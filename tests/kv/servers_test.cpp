@@ -262,8 +262,17 @@ TEST_CASE("sentinels replace a master that is gone") {
     CHECK(second.call({"GET", "key"}) == "1");
     first.restart();
     group.wait_until_whole();
-    CHECK(&group.master() == &second);
-    CHECK(first.call({"SET", "key", "2"}).starts_with("(error) READONLY"));
+    // On a busy machine the sentinels may change their minds once more; one at a time is master.
+    eventually("the master takes writes, and nobody else does", [&] {
+        const redis_server& leader = group.master();
+        for (std::size_t at = 0; at < 3; ++at) {
+            const redis_server& each = group.server(at);
+            const std::string said = each.call({"SET", "key", "2"});
+            if (&each == &leader ? said != "OK" : !said.starts_with("(error) READONLY"))
+                return false;
+        }
+        return true;
+    });
 }
 
 }  // namespace
