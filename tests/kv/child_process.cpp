@@ -85,7 +85,8 @@ int connected(int domain, const sockaddr* address, socklen_t length) {
 }  // namespace
 
 temporary_folder::temporary_folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "ouro-XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "ouro-").string();
+    name += std::string(6, 'X');  // mkdtemp fills in the last six
     if (!::mkdtemp(name.data())) fail("mkdtemp");
     path_ = name;
 }
