@@ -6,15 +6,15 @@
 //      └──reply parsed──────────── take() <── reader ─┘
 //
 //  1. The session owns the reply slots, one for each exchange that was sent, in the order of
-// sending.
-//     Replies belong to slots: a slot whose exchange was cancelled takes its replies and drops
-//     them, so no caller ever gets the reply of another.
+//     sending. Replies belong to slots: a slot whose exchange was cancelled takes its replies and
+//     drops them, so no caller ever gets the reply of another. A request counts as sent once its
+//     last byte may have left, a batch of several once its first one may have.
 //  2. A request is encoded by its exchange and copied to the writer at the end of a turn, when
 //     nothing is in flight: until then it can be taken back. All that gathered leaves in one send.
 //  3. Reading never waits for writing.
 //  4. An exchange is resumed when *its* last reply has been parsed.
 //  5. When a connection ends, everyone in a slot is told how far the request had come; what was not
-//     sent whole, and what may be repeated, goes back to the front of the queue in its order.
+//     sent, and what may be repeated, goes back to the front of the queue in its order.
 //  6. Queue, slots and pending bytes have limits. The oldest request's age shows a dead peer.
 #pragma once
 

@@ -45,15 +45,12 @@ task<> transaction::exec() {
 
 transaction_call::transaction_call(session& on, batch& from) : request(on, 2), batch_(from) {
     OURO_ASSERT(!from.empty());
-    std::uint32_t sent = 2;
     for (std::size_t index = 0; index < from.size(); ++index) {
-        if (from.has_outcome(index)) {  // too large: a transaction without it would be another one
-            error_ = from.error_of(index);
-            how_far_ = net::fate::unsent;
-        }
-        ++sent;
+        if (!from.has_outcome(index)) continue;
+        error_ = from.error_of(index);  // too large: a transaction without it would be another one
+        how_far_ = net::fate::unsent;
     }
-    set_replies(sent);
+    set_replies(static_cast<std::uint32_t>(2 + from.size()));
     const std::span<const std::byte> inside = from.bytes();
     bytes_.reserve(multi.size() + inside.size() + exec_.size());
     bytes_.append(multi);
