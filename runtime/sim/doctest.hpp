@@ -13,8 +13,8 @@
 // prints its own. Environment:
 //
 //   OURO_SEED=n     runs with that seed only: replays a failure exactly
-//   OURO_SEEDS=n    runs with the seeds 1 to n (4 when not said)
-//   OURO_REACTOR=r  keeps OURO_TEST_IO to uring or epoll, besides the simulation
+//   OURO_SEEDS=n    runs with the seeds 1 to n (4 when not said); OURO_SEEDS=a-b with a to b
+//   OURO_REACTOR=r  keeps OURO_TEST_IO to uring or epoll, besides the simulation; to sim alone
 //   OURO_PATIENCE=s seconds of real time after which a test is taken for hanging (60)
 //
 // When the body has ended, what it left running is cancelled and joined; then frames, task records,
@@ -46,9 +46,10 @@
 #define OURO_TEST_IO(sentence) \
     OURO_TEST_NAMED(DOCTEST_ANONYMOUS(ouro_test_), sentence, ::ouro::doctest_on_all)
 
-#define OURO_TEST_NAMED(body, sentence, run)   \
-    static ::ouro::task<> body();              \
-    DOCTEST_TEST_CASE(sentence) { run(body); } \
+/// Both belong to the suite "simulated": `--test-suite=simulated` leaves out what no seed decides.
+#define OURO_TEST_NAMED(body, sentence, run)                                       \
+    static ::ouro::task<> body();                                                  \
+    DOCTEST_TEST_CASE(sentence* ::doctest::test_suite("simulated")) { run(body); } \
     static ::ouro::task<> body()
 
 namespace ouro {

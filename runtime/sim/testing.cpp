@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <string_view>
 #include <thread>
@@ -65,9 +66,16 @@ std::string test_setting::name() const {
 
 std::vector<std::uint64_t> test_seeds() {
     if (const auto only = number_in_environment("OURO_SEED")) return {*only};
-    std::vector<std::uint64_t> seeds(
-        number_in_environment("OURO_SEEDS").value_or(seeds_by_default));
-    for (std::size_t i = 0; i < seeds.size(); ++i) seeds[i] = i + 1;
+    std::uint64_t first = 1, last = seeds_by_default;
+    if (const auto many = number_in_environment("OURO_SEEDS")) {
+        last = *many;
+        if (const char* dash = std::strchr(std::getenv("OURO_SEEDS"), '-')) {
+            first = *many;
+            last = std::strtoull(dash + 1, nullptr, 0);
+        }
+    }
+    std::vector<std::uint64_t> seeds;
+    for (std::uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
     return seeds;
 }
 

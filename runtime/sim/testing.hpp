@@ -49,7 +49,7 @@ struct test_setting {
 };
 
 /// The seeds that a test on the simulated reactor runs with: 1, 2, 3, 4; `OURO_SEEDS=n` has it run
-/// with 1 to n, `OURO_SEED=n` with that one alone.
+/// with 1 to n, `OURO_SEEDS=a-b` with a to b, `OURO_SEED=n` with that one alone.
 std::vector<std::uint64_t> test_seeds();
 
 /// Simulated settings, one for each seed.

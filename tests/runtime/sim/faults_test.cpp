@@ -178,7 +178,8 @@ task<> converse() {
     });
 }
 
-TEST_CASE("a conversation over a slow way can be cancelled anywhere") {
+TEST_CASE("a conversation over a slow way can be cancelled anywhere" *
+          doctest::test_suite("simulated")) {
     for (const sim::test_setting& where : sim::simulated_settings()) {
         const sweep_report swept = cancel_everywhere(converse, where);
         CHECK_MESSAGE(swept.clean(), swept.complaints);

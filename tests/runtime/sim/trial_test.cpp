@@ -264,6 +264,8 @@ TEST_CASE("the environment chooses the seeds") {
     ::unsetenv("OURO_SEED");
     ::setenv("OURO_SEEDS", "6", 1);
     CHECK(sim::test_seeds() == std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6});
+    ::setenv("OURO_SEEDS", "300-302", 1);
+    CHECK(sim::test_seeds() == std::vector<std::uint64_t>{300, 301, 302});
     ::setenv("OURO_SEED", "77", 1);
     CHECK(sim::test_seeds() == std::vector<std::uint64_t>{77});
     was_one ? ::setenv("OURO_SEED", was_one, 1) : ::unsetenv("OURO_SEED");
