@@ -1,0 +1,13 @@
+// precompiled/net.hpp: what nearly every source of net includes, read once per build.
+//
+// Each source still names what it uses: CI also builds without precompiled headers (-Db_pch=false).
+#pragma once
+
+#include <ouro/net/stream.hpp>
+#include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/task.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
