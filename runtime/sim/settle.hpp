@@ -4,6 +4,8 @@
 #include <ouro/runtime/task.hpp>
 #include <ouro/runtime/turn_end.hpp>
 
+#include <cstdint>
+
 namespace ouro {
 
 /// Waits until nothing else can go on by itself; made by settle().
@@ -29,14 +31,16 @@ private:
     void flush() noexcept override;
 
     int quiet_turns_ = 0;
+    std::uint64_t happened_ = 0;  // in the simulated world, when it last looked
     bool cancelled_ = false;
 };
 
 /// `co_await settle();` in a test: resumes when every other task of this worker waits and nothing
 /// is on its way to them that needs no time.
 ///
-/// In simulation that is exact: no frame is ready, no operation can complete and no event is due at
-/// this moment of the virtual clock, which does not move. On a real reactor it is a best effort:
+/// In simulation that is exact: no frame is ready, no operation can complete, no event is due at
+/// this moment of the virtual clock, which does not move, and a whole turn has passed in which
+/// nothing happened. On a real reactor it is a best effort:
 /// many turns of the loop in a row made nothing ready; what the kernel still delays (another host,
 /// a helper thread) is not waited for. Several tasks that settle at once go on one after the other.
 inline settle_await settle() noexcept { return {}; }

@@ -57,6 +57,24 @@ OURO_TEST("who settles at the same time goes on one after the other") {
     CHECK(order == "aabb");
 }
 
+/// Starts an operation at the end of each turn, as a writer does whose sends are cut short.
+struct starts_again final : flusher, timer {
+    explicit starts_again(int times) noexcept : left(times) {}
+    void flush() noexcept override { executor::current().timers().arm(*this, 0); }
+    void fire() noexcept override {
+        sim::world::current().note(sim::happening::completed);
+        if (--left > 0) executor::current().at_turn_end(*this);
+    }
+    int left;
+};
+
+OURO_TEST("settle is not over between an operation's end and the turn's end that starts the next") {
+    starts_again work(5);
+    executor::current().at_turn_end(work);
+    co_await settle();
+    CHECK(work.left == 0);
+}
+
 task<> be_cancelled_while_settling() {
     auto waiting = spawn([]() -> task<> { co_await settle(); });
     co_await yield();
