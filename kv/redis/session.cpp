@@ -127,9 +127,11 @@ task<> session::keep_connected() {
         const std::uint64_t moves = moves_;
         const result<void> tried = co_await as_result(attempt());
         std::error_code why = tried.error();
+        bool turned_away = false;
         if (moves != moves_) {
             why = ouro::errc::closed;  // connected or not, it is the wrong server
         } else if (why) {
+            turned_away = !may_pass(why);
             refuse(why, refusal_.words);
             tell([this](session_observer& each) { each.refused(refusal_.code, refusal_.words); });
         } else {
@@ -148,7 +150,8 @@ task<> session::keep_connected() {
         if (!options_.reconnect) co_return;
         set_trouble(options_.guided ? make_error_code(errc::unhealthy) : why);
         if (options_.guided) continue;  // who guides it knows what to do
-        if (!may_pass(why)) fail_queued(why);
+        // Garbage on a connection that had been good concerns those who had asked there, no others.
+        if (turned_away) fail_queued(why);
         co_await sleep_for(wait_.next());
     }
 }
