@@ -22,7 +22,9 @@ class session;
 /// session but the bytes it sends. An exchange can be awaited again once it has ended.
 ///
 /// Cancelled before it is sent, it is taken out of the queue; later, the replies that belong to it
-/// are dropped as they come, so nobody else ever sees them.
+/// are dropped as they come, so nobody else ever sees them. The same happens when its time is up.
+///
+/// What was sent once is never told to be unsent, even if it waited to be sent again when it ended.
 class exchange : public leaf, public list_hook<exchange> {
 public:
     bool await_ready() const noexcept { return false; }
@@ -50,6 +52,9 @@ protected:
     void repeat(std::uint8_t times) noexcept { repeats_left_ = times; }
     /// Waits as long as it takes: the session's timeout is not for it.
     void be_patient() noexcept { patient_ = true; }
+    /// Only it can tell which replies are its own. When it leaves early, by its time or cancelled,
+    /// the connection is given up, since its slot could not know what to drop.
+    void be_indispensable() noexcept { indispensable_ = true; }
     /// For exchanges that are made before it is known where they go, or that move on.
     void set_session(session& on) noexcept { on_ = &on; }
     void set_replies(std::uint32_t replies) noexcept { replies_ = replies; }
@@ -73,6 +78,8 @@ private:
     std::uint8_t repeats_left_ = 0;
     place place_ = place::nowhere;
     bool patient_ = false;
+    bool indispensable_ = false;
+    bool was_sent_ = false;  // on an earlier connection
 };
 
 }  // namespace ouro::net

@@ -13,9 +13,13 @@
 //     nothing is in flight: until then it can be taken back. All that gathered leaves in one send.
 //  3. Reading never waits for writing.
 //  4. An exchange is resumed when *its* last reply has been parsed.
-//  5. When a connection ends, everyone in a slot is told how far the request had come; what was not
-//     sent, and what may be repeated, goes back to the front of the queue in its order.
-//  6. Queue, slots and pending bytes have limits. The oldest request's age shows a dead peer.
+//  5. When a connection ends, whatever ended it, everyone in a slot is told how far the request had
+//     come; what was not sent, and what may be repeated, goes back to the front of the queue in its
+//     order.
+//  6. A request whose time is up leaves its slot empty, as a cancelled one does, and nobody else is
+//     harmed. Time does not run for the one at the front while its own bytes come or leave.
+//  7. A connection is dead when something is expected and no byte came for the time of a request.
+//  8. Queue, slots and pending bytes have limits.
 #pragma once
 
 #include <ouro/net/exchange.hpp>
@@ -39,8 +43,11 @@ struct session_options {
     std::size_t queued_max = 65536;        ///< requests not yet sent; one more is errc::overloaded
     std::size_t in_flight_max = 65536;     ///< requests sent and unanswered; more wait in the queue
     std::size_t batch_bytes = 256 * 1024;  ///< encoded at once; a larger request goes alone
-    /// How long a request may take, from the await on; zero: for ever. When the oldest of those
-    /// that were sent exceeds it, the connection is given up: whoever is behind it waits, too.
+    /// How long a request may take, from the await on; zero or duration::max(): for ever. While its
+    /// own reply is coming in, or a large request is still leaving, its time begins anew with each
+    /// part, so that the size of either does not matter. After it, the request fails with
+    /// errc::timed_out and the connection goes on. When a reply is expected and not one byte comes
+    /// for so long, the peer is dead, and the connection is given up.
     duration request_timeout = std::chrono::seconds(5);
 };
 
@@ -82,7 +89,9 @@ protected:
     void give_up(std::error_code why) noexcept;
 
     /// Takes as many whole replies from the front of `ready` as there are, and says how many bytes
-    /// these have. An error ends the connection.
+    /// these have. An error ends the connection, and so does an exception: std::bad_alloc is
+    /// std::errc::not_enough_memory, any other one that has no code of its own
+    /// std::errc::state_not_recoverable.
     virtual result<std::size_t> take(std::span<const std::byte> ready) = 0;
 
     /// Receives nothing more until `resume_reading`, and holds the peer back that way. `take` must
@@ -105,6 +114,9 @@ protected:
     std::uint32_t replies_left() const noexcept { return slots_[head_ & mask()].left; }
     /// A reply of that one was taken. Its last one ends the exchange: its frame will be resumed.
     void took_reply() noexcept;
+    /// A reply of that one has come and cannot be taken. It ends with `why`, as answered, and what
+    /// else belongs to it is dropped; call `took_reply` for the reply itself all the same.
+    void refuse_reply(std::error_code why) noexcept;
 
     /// Fails what waits to be sent.
     void fail_queued(std::error_code why) noexcept;
@@ -128,6 +140,7 @@ private:
         time_point since;
         std::uint32_t left;  // replies to come
         bool patient;
+        bool begun;  // its reply has begun to come, or some of its bytes were seen leaving
     };
 
     std::size_t mask() const noexcept { return slots_.size() - 1; }
@@ -135,12 +148,25 @@ private:
     void take_back(exchange& from) noexcept;
     bool fill() noexcept override;
     bool send(exchange& from) noexcept;
+    std::error_code put(std::span<const std::byte> bytes) noexcept;
+    void make_room();
     void add_slot(exchange& from, std::size_t bytes) noexcept;
+    result<std::size_t> take_guarded(std::span<const std::byte> ready) noexcept;
+    void leave_slot(slot& of, std::error_code why) noexcept;
     void lost(std::error_code why, std::uint64_t sent) noexcept;
     void end_slot(slot& of, std::error_code why, bool was_sent) noexcept;
+    bool has_limit() const noexcept { return options_.request_timeout > duration::zero(); }
+    time_point due(time_point since) const noexcept {
+        const bool never = options_.request_timeout > time_point::max() - since;
+        return never ? time_point::max() : since + options_.request_timeout;
+    }
+    time_point due_of_first() const noexcept;
+    bool is_silent(time_point now) noexcept;
+    void expire_queued(time_point now) noexcept;
+    void expire_sent(time_point now) noexcept;
     void watch() noexcept;
+    void watch_until(time_point when) noexcept;
     void fire() noexcept override;
-    time_point due(time_point since) const noexcept { return since + options_.request_timeout; }
 
     session_options options_;
     intrusive_list<exchange, exchange> queue_;
@@ -152,6 +178,10 @@ private:
     stream* connection_ = nullptr;
     event reading_{true};        // set unless paused
     std::uint64_t written_ = 0;  // bytes, on this connection
+    std::uint64_t left_ = 0;     // of them had left when that was looked at last
+    std::uint64_t aged_ = 0;     // slots before this one wait for nothing, or without a limit
+    time_point heard_;           // when the last byte came, or the first reply began to be expected
+    bool in_a_reply_ = false;    // bytes of the next reply are there, but not all
     std::error_code given_up_;
     std::error_code stopped_;
     std::error_code trouble_;

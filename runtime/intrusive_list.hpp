@@ -88,6 +88,16 @@ public:
         }
     }
 
+    /// The same until the visitor answers false.
+    template <class Visitor>
+    void for_each_while(Visitor&& visit) {
+        for (hook* at = head_.next_; at != &head_;) {
+            hook* following = at->next_;
+            if (!visit(static_cast<T&>(*at))) return;
+            at = following;
+        }
+    }
+
     /// Walks the list; for reports and tests.
     std::size_t count() const noexcept {
         std::size_t n = 0;

@@ -20,7 +20,9 @@ constexpr duration retry_delay = std::chrono::milliseconds(100);
 /// A round on its way. Its replies are a PING's, which counts, and those of commands that failed.
 class pubsub_hub::round_request final : public request {
 public:
-    explicit round_request(pubsub_hub& of) noexcept : request(*of.session_, 1), hub_(of) {}
+    explicit round_request(pubsub_hub& of) noexcept : request(*of.session_, 1), hub_(of) {
+        be_indispensable();
+    }
 
     void await_resume() const {
         if (why_) throw_error(why_);

@@ -9,6 +9,7 @@
 #include <ouro/runtime/timeout.hpp>
 
 #include <charconv>
+#include <new>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@ public:
         if (replies > 1) line_ += ' ' + std::to_string(replies);
         line_ += '\n';
     }
+    using exchange::be_indispensable;
     using exchange::be_patient;
     using exchange::repeat;
 
@@ -365,6 +367,210 @@ OURO_TEST("a silent peer is given up when the oldest request is too old") {
     CHECK(lost.how_far == fate::unanswered);
     const outcome behind = co_await second;
     CHECK(behind.got.error() == errc::timed_out);
+}
+
+/// Answers one request after another, each after a while.
+task<> answer_slowly(stream& peer, duration each, int count) {
+    net::reader in(peer);
+    for (int i = 0; i < count; ++i) {
+        const auto line = co_await in.read_line();
+        const std::string reply(*line);
+        co_await sleep_for(each);
+        co_await peer.send_all(reply + "\n");
+    }
+}
+
+OURO_TEST("while replies flow, who is too late fails alone, and the connection lives") {
+    line_session on({.request_timeout = 2s});
+    auto [ours, theirs] = net::stream_pair();
+    net::reader in(ours);
+    auto serving = spawn(on.serve(ours, in));
+    auto server = spawn(answer_slowly(theirs, 700ms, 6));
+    std::vector<join_handle<outcome>> asked;
+    for (int i = 0; i < 5; ++i) asked.push_back(spawn(ask_once(on, i, 1, 1)));
+    co_await sleep_for(2900ms);
+    auto young = spawn(ask_once(on, 5));
+    for (int i = 0; i < 5; ++i) {
+        const outcome each = co_await asked[static_cast<std::size_t>(i)];
+        if (i < 2) CHECK(each.got.value_or(0) == 1);
+        if (i < 2) continue;
+        CHECK(each.got.error() == errc::timed_out);
+        CHECK(each.how_far == fate::unanswered);
+    }
+    CHECK(!young.finished());
+    const outcome last = co_await young;
+    CHECK(last.got.value_or(0) == 1);
+    co_await server;
+    CHECK(on.figures().dropped == 3);
+    CHECK(!serving.finished());
+    on.give_up(errc::closed);
+    co_await serving;
+}
+
+task<> send_in_pieces(stream& peer, std::string reply, duration each) {
+    for (const char byte : reply) {
+        co_await sleep_for(each);
+        const std::string_view piece(&byte, 1);
+        co_await peer.send_all(piece);
+    }
+}
+
+OURO_TEST("a reply that takes longer than the timeout succeeds as long as its bytes come") {
+    line_session on({.request_timeout = 2s});
+    auto [ours, theirs] = net::stream_pair();
+    net::reader in(ours);
+    auto serving = spawn(on.serve(ours, in));
+    auto first = spawn(ask_once(on, 1234, 2));
+    auto sending = spawn(send_in_pieces(theirs, "1234\n1234\n", 1500ms));
+    const outcome slow = co_await first;
+    CHECK(slow.got.value_or(0) == 2);
+    co_await sending;
+    on.give_up(errc::closed);
+    co_await serving;
+}
+
+OURO_TEST("when bytes stop in the middle of a reply, the peer is dead") {
+    line_session on({.request_timeout = 2s});
+    auto [ours, theirs] = net::stream_pair();
+    net::reader in(ours);
+    auto serving = spawn(on.serve(ours, in));
+    const time_point begin = clock::now();
+    auto first = spawn(ask_once(on, 1234));
+    auto sending = spawn(send_in_pieces(theirs, "12", 1500ms));
+    CHECK(co_await serving == errc::timed_out);
+    CHECK(clock::now() - begin >= 5s);
+    CHECK(clock::now() - begin < 5100ms);
+    co_await sending;
+    const outcome lost = co_await first;
+    CHECK(lost.how_far == fate::unanswered);
+}
+
+OURO_TEST("behind a patient request the others have their own time") {
+    line_session on({.request_timeout = 2s});
+    auto [ours, theirs] = net::stream_pair();
+    net::reader in(ours);
+    auto serving = spawn(on.serve(ours, in));
+    ask patient(on, 1);
+    patient.be_patient();
+    auto waiting = spawn([](ask& one) -> task<int> { co_return co_await one; }, std::ref(patient));
+    co_await settle();
+    const outcome late = co_await ask_once(on, 2);
+    CHECK(late.got.error() == errc::timed_out);
+    CHECK(!serving.finished());
+    co_await theirs.send_all("1\n");
+    CHECK(co_await waiting == 1);
+    CHECK(co_await serving == errc::timed_out);  // the reply to the second is still expected
+}
+
+OURO_TEST("what was sent once is never told to be unsent") {
+    line_session on({.request_timeout = 2s});
+    auto late = spawn(ask_once(on, 1, 1, 1));
+    auto cancelled = spawn(ask_once(on, 2, 1, 1));
+    auto failed = spawn(ask_once(on, 3, 1, 1));
+    auto never = spawn(ask_once(on, 4));
+    {
+        auto [ours, theirs] = net::stream_pair();
+        net::reader in(ours);
+        auto serving = spawn(on.serve(ours, in));
+        co_await settle();
+        CHECK(on.in_flight() == 4);
+        co_await theirs.close();
+        co_await serving;
+    }
+    const outcome write = co_await never;
+    CHECK(write.how_far == fate::unanswered);
+    CHECK(on.queued() == 3);
+    cancelled.cancel();
+    const outcome second = co_await cancelled;
+    CHECK(second.how_far == fate::unanswered);
+    const outcome first = co_await late;
+    CHECK(first.got.error() == errc::timed_out);
+    CHECK(first.how_far == fate::unanswered);
+    const outcome third = co_await failed;
+    CHECK(third.how_far == fate::unanswered);
+}
+
+OURO_TEST("a timeout without an end is none") {
+    line_session on({.request_timeout = duration::max()});
+    auto [ours, theirs] = net::stream_pair();
+    net::reader in(ours);
+    auto serving = spawn(on.serve(ours, in));
+    auto asked = spawn(ask_once(on, 1));
+    co_await sleep_for(std::chrono::hours(24));
+    CHECK(!asked.finished());
+    co_await theirs.send_all("1\n");
+    const outcome answered = co_await asked;
+    CHECK(answered.got.value_or(0) == 1);
+    on.give_up(errc::closed);
+    co_await serving;
+}
+
+/// Its protocol cannot be read, for want of memory or worse.
+class failing_session final : public net::session {
+public:
+    explicit failing_session(bool memory) : session({}), memory_(memory) {}
+    ~failing_session() { stop(errc::closed); }
+    using session::serve;
+
+private:
+    result<std::size_t> take(std::span<const std::byte> ready) override {
+        if (ready.empty()) return std::size_t{0};
+        if (memory_) throw std::bad_alloc();
+        throw 7;
+    }
+    bool memory_;
+};
+
+task<std::error_code> fail_once(failing_session& on, int number) {
+    ask one(on, number);
+    const result<int> got = co_await as_result(one);
+    co_return got.error();
+}
+
+OURO_TEST("who alone can count its replies ends the connection when it leaves early") {
+    for (const bool cancels : {true, false}) {
+        line_session on({.request_timeout = 2s});
+        auto [ours, theirs] = net::stream_pair();
+        net::reader in(ours);
+        auto serving = spawn(on.serve(ours, in));
+        auto patient = spawn(
+            [](line_session& to) -> task<> {
+                ask first(to, 1);
+                first.be_patient();
+                static_cast<void>(co_await as_result(first));
+            },
+            std::ref(on));
+        auto counting = spawn(
+            [](line_session& to) -> task<> {
+                ask second(to, 2);
+                second.be_indispensable();
+                static_cast<void>(co_await as_result(second));
+            },
+            std::ref(on));
+        co_await settle();
+        if (cancels) counting.cancel();
+        CHECK(co_await serving == (cancels ? errc::cancelled : errc::timed_out));
+        co_await patient;
+    }
+}
+
+OURO_TEST("when replies cannot be taken for an exception, everybody is told") {
+    for (const bool memory : {true, false}) {
+        failing_session on(memory);
+        auto [ours, theirs] = net::stream_pair();
+        net::reader in(ours);
+        auto serving = spawn(on.serve(ours, in));
+        auto first = spawn(fail_once, std::ref(on), 1);
+        auto second = spawn(fail_once, std::ref(on), 2);
+        co_await settle();
+        co_await theirs.send_all("1\n");
+        const std::error_code why = co_await serving;
+        CHECK(why == (memory ? std::errc::not_enough_memory : std::errc::state_not_recoverable));
+        const std::error_code of_first = co_await first;
+        const std::error_code of_second = co_await second;
+        CHECK(of_first == why);
+        CHECK(of_second == why);
+    }
 }
 
 OURO_TEST("a request that waits for a connection is told what the trouble is when its time is up") {
