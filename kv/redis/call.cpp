@@ -8,6 +8,7 @@ namespace ouro::redis {
 
 bool call_base::begin() noexcept {
     error_ = {};
+    thrown_ = nullptr;
     if (!command_.too_large()) return true;
     error_ = errc::too_large;
     return false;
@@ -24,6 +25,8 @@ bool call_base::take(const value& from) noexcept {
         }
     } catch (const std::bad_alloc&) {
         error_ = make_error_code(std::errc::not_enough_memory);
+    } catch (...) {  // a decoder of the caller's: the caller gets it
+        thrown_ = std::current_exception();
     }
     return true;
 }

@@ -5,6 +5,7 @@
 #include <ouro/kv/redis/decode.hpp>
 #include <ouro/kv/redis/session.hpp>
 
+#include <exception>
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -44,9 +45,13 @@ protected:
     /// Reads a reply that is no error.
     virtual std::error_code read(const value& from) = 0;
 
-    std::error_code error_code() const noexcept { return error_; }
-    void throw_if_failed() const {
-        if (error_) throw_failure();
+    /// Throws what reading the reply has thrown, if it did.
+    std::error_code error_code() {
+        if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+        return error_;
+    }
+    void throw_if_failed() {
+        if (error_code()) throw_failure();
     }
 
 private:
@@ -58,6 +63,7 @@ private:
 
     command command_;
     std::error_code error_;
+    std::exception_ptr thrown_;  // by a decoder
     std::string words_;
     net::fate how_far_ = net::fate::unsent;
 };
@@ -66,7 +72,8 @@ private:
 ///
 /// It owns the encoded command, so arguments need not outlive the expression that made it; it
 /// allocates only for commands of more than 104 bytes, from the thread's pool up to 4 KiB, and for
-/// what `T` needs. Throws redis::error; `as_result` gives the code alone. Cancelling it takes back
+/// what `T` needs. Throws redis::error; `as_result` gives the code alone. What a
+/// decoder of yours throws comes out of the await. Cancelling it takes back
 /// what was not sent, and else lets its reply pass by. The door it came from must live until then.
 template <class T>
 class [[nodiscard]] call final : public call_base {
@@ -82,7 +89,7 @@ public:
         return std::move(value_);
     }
     result<T> await_result() {
-        if (error_code()) return error_code();
+        if (const std::error_code failed = error_code()) return failed;
         return std::move(value_);
     }
 
@@ -101,9 +108,9 @@ public:
         : call_base(on, what, arguments) {}
     call(session& on, command what) : call_base(on, std::move(what)) {}
 
-    void await_resume() const { throw_if_failed(); }
-    result<void> await_result() const {
-        if (error_code()) return error_code();
+    void await_resume() { throw_if_failed(); }
+    result<void> await_result() {
+        if (const std::error_code failed = error_code()) return failed;
         return {};
     }
 

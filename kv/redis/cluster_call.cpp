@@ -10,6 +10,7 @@ namespace ouro::redis {
 
 bool cluster_call_base::begin() {
     error_ = {};
+    thrown_ = nullptr;
     if (command_.too_large())
         error_ = errc::too_large;
     else if (changes_connection(command_.info()))
@@ -51,8 +52,18 @@ task<> cluster_call_base::scatter(std::unique_ptr<scattered> parts) {
 
 void cluster_call_base::take(const value& from) {
     how_far_ = net::fate::answered;
-    error_ = from.is_error() ? make_error_code(code_of(from.text())) : read(from);
-    if (from.is_error()) words_ = from.text();
+    if (from.is_error()) {
+        error_ = code_of(from.text());
+        words_ = from.text();
+        return;
+    }
+    try {
+        error_ = read(from);
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (...) {  // a decoder of the caller's: the caller gets it
+        thrown_ = std::current_exception();
+    }
 }
 
 void cluster_call_base::fail(std::error_code why, std::string_view words,

@@ -5,6 +5,7 @@
 #include <ouro/kv/redis/connection.hpp>
 #include <ouro/kv/redis/decode.hpp>
 
+#include <exception>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -50,11 +51,15 @@ protected:
         pin_to(std::move(node));
     }
 
-    std::error_code error_code() const noexcept { return error_; }
-    /// Throws what went wrong on the way, such as std::bad_alloc, and the failure if there is one.
-    void throw_if_failed() {
+    /// Throws what went wrong on the way, such as std::bad_alloc, and what a decoder has thrown.
+    std::error_code error_code() {
         if (way_) std::move(*way_).operator co_await().await_resume();
-        if (error_) throw_failure();
+        if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+        return error_;
+    }
+    /// The same, and throws the failure if there is one.
+    void throw_if_failed() {
+        if (error_code()) throw_failure();
     }
 
 private:
@@ -74,6 +79,7 @@ private:
     bool has_node_ = false;
     errand* self_ = this;
     std::error_code error_;
+    std::exception_ptr thrown_;  // by a decoder
     std::string words_;
     net::fate how_far_ = net::fate::unsent;
 };
@@ -110,7 +116,7 @@ public:
         return std::move(value_);
     }
     result<T> await_result() {
-        if (error_code()) return error_code();
+        if (const std::error_code failed = error_code()) return failed;
         return std::move(value_);
     }
 
@@ -138,8 +144,8 @@ public:
     }
 
     void await_resume() { throw_if_failed(); }
-    result<void> await_result() const {
-        if (error_code()) return error_code();
+    result<void> await_result() {
+        if (const std::error_code failed = error_code()) return failed;
         return {};
     }
 

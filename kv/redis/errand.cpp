@@ -118,6 +118,8 @@ bool convoy::take(const value& from) noexcept {
         who.accept(from);
     } catch (const std::bad_alloc&) {
         who.error_ = make_error_code(std::errc::not_enough_memory);
+    } catch (...) {  // an errand keeps for its caller what the caller's decoder throws
+        who.error_ = make_error_code(std::errc::state_not_recoverable);
     }
     if (who.taken_ == who.replies()) {
         ++next_;

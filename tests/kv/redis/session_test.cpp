@@ -8,6 +8,7 @@
 #include <ouro/tests/kv/redis/fake_server.hpp>
 
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,23 @@ using namespace ouro;
 using namespace ouro::testing;
 using namespace std::chrono_literals;
 using redis::client;
+
+namespace {
+
+struct money {
+    long cents = 0;
+};
+
+}  // namespace
+
+/// As somebody might write it.
+template <>
+struct ouro::redis::decoder<money> {
+    static std::error_code read(const redis::value& from, money& into) {
+        into.cents = std::stol(std::string(from.text()));  // throws for "abc"
+        return {};
+    }
+};
 
 namespace {
 
@@ -122,6 +140,30 @@ OURO_TEST("garbage in the middle ends that connection, and the next one works") 
     const auto got = co_await as_result(db.command<std::string>("SETRANGE", "now"));
     CHECK(got.error() == redis::errc::protocol_error);
     co_await ask(db, "then");
+    co_await db.close();
+}
+
+OURO_TEST("what a decoder throws reaches its caller, and nobody else is harmed") {
+    fake_server server(echo);
+    client db = co_await client::connect(server.url());
+    auto beside = spawn(ask(db, "beside"));
+    std::string seen;
+    try {
+        co_await db.command<money>("ECHO", "abc");
+    } catch (const std::invalid_argument&) {
+        seen = "invalid_argument";
+    }
+    CHECK(seen == "invalid_argument");
+    try {
+        static_cast<void>(co_await as_result(db.command<money>("ECHO", "abc")));
+    } catch (const std::invalid_argument&) {
+        seen = "invalid_argument, again";
+    }
+    CHECK(seen == "invalid_argument, again");
+    const money price = co_await db.command<money>("ECHO", "7");
+    CHECK(price.cents == 7);
+    co_await beside;
+    CHECK(server.connections() == 1);
     co_await db.close();
 }
 
