@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -80,7 +81,11 @@ task<> session::closed() {
 // The life of a session.
 
 task<> session::run(std::shared_ptr<session> self) {
-    static_cast<void>(co_await as_result(self->keep_connected()));
+    try {
+        static_cast<void>(co_await as_result(self->keep_connected()));
+    } catch (...) {  // whatever it was, those who wait are told
+        self->refuse(make_error_code(std::errc::not_enough_memory), {});
+    }
     self->stop(self->refusal_.code ? self->refusal_.code : make_error_code(ouro::errc::closed));
     if (!self->refusal_.code) self->refuse(ouro::errc::closed, {});
     self->tried_.set();
@@ -91,8 +96,11 @@ task<> session::run(std::shared_ptr<session> self) {
 task<> session::keep_connected() {
     while (!stopped()) {
         refusal_ = {};
-        const result<void> tried =
-            co_await as_result(timeout(options_.connect_timeout, establish()));
+        result<void> tried = make_error_code(std::errc::not_enough_memory);
+        try {
+            tried = co_await as_result(timeout(options_.connect_timeout, establish()));
+        } catch (const std::bad_alloc&) {  // there will be another attempt
+        }
         std::error_code why = tried.error();
         bool lasted = false;
         if (why) {
@@ -107,7 +115,11 @@ task<> session::keep_connected() {
             tried_.set();
             if (std::exchange(is_down_, false) && observer_) observer_->came_back();
             const time_point began = clock::now();
-            why = co_await serve(connection_, *in_);
+            why = make_error_code(std::errc::not_enough_memory);
+            try {
+                why = co_await serve(connection_, *in_);
+            } catch (const std::bad_alloc&) {  // it has not begun
+            }
             lasted = clock::now() - began >= lasting;
         }
         in_.reset();
@@ -129,8 +141,13 @@ void session::failed_once_more(std::error_code why) {
     fail_queued(why);
 }
 
-std::error_code session::refuse(std::error_code code, std::string_view words) {
-    refusal_ = {code, std::string(words)};
+std::error_code session::refuse(std::error_code code, std::string_view words) noexcept {
+    refusal_.code = code;
+    try {
+        refusal_.words = std::string(words);
+    } catch (const std::bad_alloc&) {  // the code says enough
+        refusal_.words.clear();
+    }
     return code;
 }
 

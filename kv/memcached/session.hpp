@@ -118,7 +118,7 @@ private:
     task<std::error_code> probe();
     task<std::error_code> ask(request what);
     task<std::error_code> read_reply();
-    std::error_code refuse(std::error_code code, std::string_view words);
+    std::error_code refuse(std::error_code code, std::string_view words) noexcept;
     void failed_once_more(std::error_code why);
 
     result<std::size_t> take(std::span<const std::byte> ready) override;

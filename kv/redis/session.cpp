@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -108,11 +109,21 @@ task<> session::closed() {
 // The life of a session.
 
 task<> session::run(std::shared_ptr<session> self) {
-    join_handle<void> pinger = spawn(self->ping_when_idle());
-    static_cast<void>(co_await as_result(self->keep_connected()));
+    std::optional<join_handle<void>> pinger;
+    try {
+        pinger.emplace(spawn(self->ping_when_idle()));
+        static_cast<void>(co_await as_result(self->keep_connected()));
+    } catch (...) {  // whatever it was, those who wait are told
+        self->refuse(make_error_code(std::errc::not_enough_memory), {});
+    }
     self->stop(self->refusal_.code ? self->refusal_.code : make_error_code(ouro::errc::closed));
-    pinger.cancel();
-    static_cast<void>(co_await as_result(shield(pinger)));
+    try {
+        if (pinger) {
+            pinger->cancel();
+            static_cast<void>(co_await as_result(shield(*pinger)));
+        }
+    } catch (const std::bad_alloc&) {  // it had none for a PING, and has ended
+    }
     // Whoever waits in ready() may not have seen yet why the only attempt failed.
     if (!self->refusal_.code) self->refuse(ouro::errc::closed, {});
     self->tell_end();
@@ -125,7 +136,11 @@ task<> session::keep_connected() {
     while (!stopped()) {
         if (options_.guided) co_await told_.wait();
         const std::uint64_t moves = moves_;
-        const result<void> tried = co_await as_result(attempt());
+        result<void> tried = make_error_code(std::errc::not_enough_memory);
+        try {
+            tried = co_await as_result(attempt());
+        } catch (const std::bad_alloc&) {  // there will be another attempt
+        }
         std::error_code why = tried.error();
         bool turned_away = false;
         if (moves != moves_) {
@@ -140,7 +155,11 @@ task<> session::keep_connected() {
             tried_.set();
             set_trouble({});
             tell([](session_observer& each) { each.connected(); });
-            why = co_await serve(connection_, *in_);
+            why = make_error_code(std::errc::not_enough_memory);
+            try {
+                why = co_await serve(connection_, *in_);
+            } catch (const std::bad_alloc&) {  // it has not begun
+            }
             tell([why](session_observer& each) { each.disconnected(why); });
         }
         in_.reset();
@@ -185,8 +204,13 @@ task<result<void>> session::establish() {
     co_return result<void>();
 }
 
-std::error_code session::refuse(std::error_code code, std::string_view words) {
-    refusal_ = {code, std::string(words)};
+std::error_code session::refuse(std::error_code code, std::string_view words) noexcept {
+    refusal_.code = code;
+    try {
+        refusal_.words = std::string(words);
+    } catch (const std::bad_alloc&) {  // the code says enough
+        refusal_.words.clear();
+    }
     return code;
 }
 

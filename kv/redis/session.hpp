@@ -164,7 +164,7 @@ private:
     task<std::error_code> read_reply();
     std::error_code check_greeting(const command& asked);
     std::error_code check_role(const value& said);
-    std::error_code refuse(std::error_code code, std::string_view words);
+    std::error_code refuse(std::error_code code, std::string_view words) noexcept;
     task<> ping_when_idle();
 
     result<std::size_t> take(std::span<const std::byte> ready) override;
