@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace ouro::net {
@@ -26,8 +27,12 @@ std::span<std::byte> block_reader::space() noexcept {
     }
     const std::size_t rest = block_.capacity() - block_.used();
     const bool may_grow = block_.capacity() < block_bytes_;
-    if (rest == 0 || rest < block_.capacity() / rest_min || (may_grow && kept == 0))
-        change_block(std::max(block_bytes_, 2 * kept));
+    if (rest == 0 || rest < block_.capacity() / rest_min || (may_grow && kept == 0)) {
+        try {
+            change_block(std::max(block_bytes_, 2 * kept));
+        } catch (const std::bad_alloc&) {  // then there is the rest, or nothing
+        }
+    }
     const auto offered = block_.free();
     offered_ = offered.size();
     return offered.first(std::min(offered.size(), bytes_max_ - (block_.used() - begin_)));

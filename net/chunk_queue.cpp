@@ -32,6 +32,20 @@ void chunk_queue::consume(std::size_t bytes) noexcept {
     if (capacity_ > kept_capacity_max) release_ring();
 }
 
+void chunk_queue::retract(std::size_t bytes) noexcept {
+    OURO_ASSERT(bytes <= bytes_);
+    bytes_ -= bytes;
+    while (bytes > 0) {
+        chunk& last = at(count_ - 1);
+        const std::size_t dropped = std::min(bytes, last.size());
+        last = last.part(0, last.size() - dropped);
+        bytes -= dropped;
+        if (!last.empty()) continue;
+        last = chunk();
+        --count_;
+    }
+}
+
 std::size_t chunk_queue::gather(std::span<iovec> into) const noexcept {
     const std::size_t n = std::min<std::size_t>(count_, into.size());
     for (std::uint32_t i = 0; i < n; ++i) {

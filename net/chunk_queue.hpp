@@ -34,14 +34,19 @@ public:
         return ring_[head_];
     }
 
-    /// Puts the bytes of `piece` behind the others, sharing them. Throws std::bad_alloc.
+    /// Puts the bytes of `piece` behind the others, sharing them. Throws std::bad_alloc, and then
+    /// nothing has changed.
     void push(const chunk& piece) {
+        if (count_ == 0 || !at(count_ - 1).extend(piece)) {
+            if (piece.empty()) return;
+            if (count_ == capacity_) grow();
+            at(count_++) = piece;
+        }
         bytes_ += piece.size();
-        if (count_ > 0 && at(count_ - 1).extend(piece)) return;
-        if (piece.empty()) return;
-        if (count_ == capacity_) grow();
-        at(count_++) = piece;
     }
+
+    /// Drops bytes from the back, and with them chunks.
+    void retract(std::size_t bytes) noexcept;
 
     /// Drops bytes from the front, and with them chunks.
     void consume(std::size_t bytes) noexcept;

@@ -52,7 +52,10 @@ bool fill_await::over() noexcept {
 bool fill_await::receive() noexcept {
     do {
         into_ = space();
-        OURO_ASSERT(!into_.empty());
+        if (into_.empty()) {
+            error_ = make_error_code(std::errc::not_enough_memory);
+            return false;
+        }
         on_->begin_read(*this);
         submitting_ = true;
         const bool pending = submit();

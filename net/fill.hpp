@@ -45,7 +45,8 @@ protected:
 
     /// Looks; `ended` says that nothing more will come.
     virtual progress look() noexcept = 0;
-    /// Where to receive; not empty after need_more.
+    /// Where to receive; asked after need_more, and empty only when there is no memory: then the
+    /// read ends with std::errc::not_enough_memory, and what had arrived stays.
     virtual std::span<std::byte> space() noexcept = 0;
     /// `n` bytes were received there; 0 when the stream has ended.
     virtual void received(std::size_t n) noexcept = 0;

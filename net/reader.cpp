@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace ouro::net {
 namespace {
 
 constexpr std::size_t receive_bytes_min = 512;  // a smaller rest of the buffer is not worth a call
+
+// What a buffer that has run empty keeps: one unusually large piece does not hold its memory.
+constexpr std::size_t kept_bytes_max = 256 * 1024;
 
 /// A line of `length` bytes, its "\n" included, without its end.
 std::string_view line_text(const char* begin, std::size_t length) noexcept {
@@ -25,18 +29,32 @@ std::string_view without_line_end(std::string_view line) noexcept {
 reader::reader(descriptor& from, const reader_options& options) noexcept
     : from_(&from),
       buffer_(options.bytes_max),
-      appetite_(std::min(options.first_bytes, options.bytes_max)) {
+      first_bytes_(std::min(options.first_bytes, options.bytes_max)),
+      appetite_(first_bytes_) {
     OURO_ASSERT(options.bytes_max > 0);
 }
 
 // Asked for only after look() found that the buffer is not full.
 std::span<std::byte> reader::space() noexcept {
     const std::size_t kept = buffer_.size();
+    if (kept == 0 && buffer_.capacity() > std::max(kept_bytes_max, first_bytes_)) {
+        buffer_.release();
+        appetite_ = std::max(kept_bytes_max, first_bytes_);
+    }
     const std::size_t left = buffer_.bytes_max() - kept;
     const std::size_t wanted = appetite_ > kept ? appetite_ - kept : 0;
-    const auto offered = buffer_.prepare(std::min(std::max(wanted, receive_bytes_min), left));
+    std::span<std::byte> offered = prepare(std::min(std::max(wanted, receive_bytes_min), left));
+    if (offered.empty()) offered = prepare(1);  // what room there is
     offered_ = offered.size();
     return offered;
+}
+
+std::span<std::byte> reader::prepare(std::size_t n) noexcept {
+    try {
+        return buffer_.prepare(n);
+    } catch (const std::bad_alloc&) {
+        return {};
+    }
 }
 
 void reader::received(std::size_t n) noexcept {

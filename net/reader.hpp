@@ -31,7 +31,8 @@ std::string_view without_line_end(std::string_view line) noexcept;
 /// the task yields. Each byte is searched once, also when a line arrives in many pieces. When a
 /// read fails, what had arrived stays readable with `ready()`: errc::end_of_stream when the stream
 /// ended in the middle, errc::limit_exceeded when the piece is longer than its limit or than the
-/// buffer, errc::cancelled, or the socket's error.
+/// buffer, errc::cancelled, std::errc::not_enough_memory, or the socket's error. A buffer that has
+/// grown beyond 256 KiB for a large piece is given back when it has run empty.
 ///
 /// One read at a time. The stream must stay where it is while the reader is used.
 class reader {
@@ -84,12 +85,14 @@ private:
     class buffered_op;
 
     std::span<std::byte> space() noexcept;
+    std::span<std::byte> prepare(std::size_t n) noexcept;
     void received(std::size_t n) noexcept;
     /// The length of the first line with its "\n"; 0 when there is none.
     std::size_t line_length() noexcept;
 
     descriptor* from_;
     buffer buffer_;
+    std::size_t first_bytes_;
     std::size_t appetite_;      // what the buffer should be able to hold; doubled by full receives
     std::size_t offered_ = 0;   // to the receive in flight
     std::size_t searched_ = 0;  // ready bytes without a "\n"

@@ -31,6 +31,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -63,6 +64,7 @@ public:
     }
     void push(const chunk& piece);
     void push_copy(std::span<const std::byte> bytes);
+    void append_copy(std::span<const std::byte> bytes);
     std::span<std::byte> room(std::size_t n);
     void commit(std::size_t n);
 
@@ -93,7 +95,7 @@ private:
     }
     void flush() noexcept override;
     void open_tail(std::size_t bytes);
-    void gather();
+    void gather() noexcept;
     void release_vectors() noexcept;
     void fail(std::error_code error) noexcept;
     void wake() noexcept;
@@ -138,6 +140,16 @@ void writer_core::push(const chunk& piece) {
 }
 
 void writer_core::push_copy(std::span<const std::byte> bytes) {
+    const std::size_t before = queue_.bytes();
+    try {
+        append_copy(bytes);
+    } catch (const std::bad_alloc&) {
+        queue_.retract(queue_.bytes() - before);  // all or nothing
+        throw;
+    }
+}
+
+void writer_core::append_copy(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
         if (tail_.free().empty()) open_tail(bytes.size());
         const std::size_t n = std::min(bytes.size(), tail_.free().size());
@@ -191,12 +203,18 @@ void writer_core::flush() noexcept {
     submit();
 }
 
-void writer_core::gather() {
-    const std::size_t count = std::min(queue_.size(), vectors_max);
+void writer_core::gather() noexcept {
+    std::size_t count = std::min(queue_.size(), vectors_max);
+    if (count > vectors_inside) {
+        try {
+            const std::size_t bytes = std::bit_ceil(count) * sizeof(iovec);
+            vectors_ = static_cast<iovec*>(frame_pool::allocate(bytes));
+        } catch (const std::bad_alloc&) {
+            count = vectors_inside;  // the rest leaves with the next send
+        }
+    }
     pieces_ = static_cast<std::uint16_t>(count);
     if (count == 1) return;
-    if (count > vectors_inside)
-        vectors_ = static_cast<iovec*>(frame_pool::allocate(std::bit_ceil(count) * sizeof(iovec)));
     queue_.gather({vectors_, count});
     message_.msg_iov = vectors_;
     message_.msg_iovlen = count;

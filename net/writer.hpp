@@ -67,7 +67,8 @@ public:
     ~writer();
 
     /// Appends a copy. False, and nothing is taken, when it has ended (`error()` or close()) or
-    /// when `pending_bytes_max` would be exceeded.
+    /// when `pending_bytes_max` would be exceeded. Throws std::bad_alloc, and then, too, nothing
+    /// is taken; so do the other ways of writing.
     [[nodiscard]] bool write(std::span<const std::byte> bytes);
     [[nodiscard]] bool write(std::string_view text) {
         return write(std::as_bytes(std::span(text)));
