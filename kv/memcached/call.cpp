@@ -133,7 +133,11 @@ bool call::begin() noexcept {
 }
 
 bool call::moves_on() noexcept {
-    if (!error_code() || how_far() != net::fate::unsent || !by_ || moves_left_ == 0) return false;
+    if (!error_code() || error_code() == ouro::errc::cancelled || !by_ || moves_left_ == 0)
+        return false;
+    const bool may_repeat = is_read(what_) && asked().options().repeats > 0;
+    if (how_far() == net::fate::answered) return false;
+    if (how_far() == net::fate::unanswered && !may_repeat) return false;
     if (!asked().is_down()) return false;  // refused before, cancelled, or waited too long
     if (&by_->route(what_.key) == &on()) return false;
     --moves_left_;
