@@ -56,6 +56,9 @@ public:
         searched_ = searched_ > n ? searched_ - n : 0;
     }
 
+    /// Memory that it holds now.
+    std::size_t memory_bytes() const noexcept { return buffer_.capacity(); }
+
     /// True when the peer has closed its side and nothing more will come behind the ready bytes.
     bool ended() const noexcept { return ended_; }
 

@@ -327,6 +327,7 @@ result<std::size_t> session::take(std::span<const std::byte> ready) {
         if (!bytes) return bytes.error();
         if (*bytes == 0) break;
         if (const std::error_code wrong = deliver(parser_.root())) return wrong;
+        parser_.reset();  // now, since there may be no next one: a huge reply takes much memory
         used += *bytes;
     }
     return used;

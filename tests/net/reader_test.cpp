@@ -454,4 +454,22 @@ OURO_TEST("random reads take every byte once and in order") {
     }
 }
 
+OURO_TEST("the memory of a huge piece is given back when it has been taken") {
+    auto [ours, theirs] = net::stream_pair();
+    net::reader in(ours, {.bytes_max = 8 << 20});
+    const std::string huge(4 << 20, 'x');
+    auto sending = spawn(
+        [](net::stream& to, const std::string& bytes) -> task<> { co_await to.send_all(bytes); },
+        std::ref(theirs), std::cref(huge));
+    const auto got = co_await in.read_exactly(huge.size());
+    CHECK(got.size() == huge.size());
+    CHECK(in.memory_bytes() >= huge.size());
+    co_await sending;
+    auto next = spawn([](net::reader& from) -> task<> { co_await from.read_some(); }, std::ref(in));
+    co_await settle();
+    CHECK(in.memory_bytes() <= 512 * 1024);
+    co_await theirs.send_all("y");
+    co_await next;
+}
+
 }  // namespace
