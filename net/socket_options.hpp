@@ -53,7 +53,7 @@ result<void> set_quick_ack(int fd, bool on) noexcept;
 
 /// SO_LINGER: what closing does with data that the peer has not acknowledged. nullopt, the default,
 /// delivers it in the background; 0 drops it and resets the connection. Anything else, rounded up
-/// to seconds, makes closing wait for it, and on epoll the whole worker with it.
+/// to seconds, makes closing wait for it, and the whole worker with it.
 result<void> set_linger(int fd, std::optional<duration> length) noexcept;
 
 /// SO_SNDBUF and SO_RCVBUF. The kernel doubles the number for its own needs and reads back the

@@ -66,9 +66,10 @@ public:
     /// half::receive so do we. An operation of that direction in flight ends.
     result<void> shutdown(half which) noexcept;
 
-    /// Cancels what is in flight, waits for it, and closes. Whoever awaited there gets
-    /// errc::cancelled or what had already come. Closing does not fail and cannot be cancelled; on
-    /// a closed stream it does nothing.
+    /// Cancels what is in flight, waits for it, and closes: when this resumes, the descriptor is
+    /// free and the peer has been told. (The destructor closes, too, at the latest at the end of
+    /// the turn.) Whoever awaited there gets errc::cancelled or what had already come. Closing does
+    /// not fail and cannot be cancelled; on a closed stream it does nothing.
     close_op close() noexcept { return close_op(fd_); }
 
     /// The addresses of both ends. Throws when it is not connected.

@@ -93,21 +93,16 @@ public:
         }
         queue_.clear();
         if (!in_flight()) {
-            close_now(io);
+            listening_.close_at_once();
             delete this;
             return;
         }
         abandoned_ = true;
-        if (io.flush()) close_now(io);
+        if (io.flush()) listening_.close_at_once();
     }
 
 private:
     ~accept_core() = default;
-
-    void close_now(reactor& io) noexcept {
-        listening_.close();
-        io.flush();
-    }
 
     void prepare(io_uring_sqe& entry) noexcept override {
         if (multishot_)
@@ -158,6 +153,7 @@ private:
             multishot_ = false;  // Linux before 5.19
             return;
         }
+        if (is_shortage(error) && executor::current().io().finish_closes()) return;
         if (is_passing(error) && ++failures_in_a_row_ < failures_in_a_row_max) return;
         failures_in_a_row_ = 0;
         if (!waiters_.empty()) waiters_.pop_front().finish(descriptor(), error);

@@ -8,6 +8,9 @@ namespace ouro {
 
 /// Asks the operations in flight to stop, waits until they have ended, and closes.
 ///
+/// When it resumes the descriptor is closed: its number and its address may be taken again, and the
+/// peer has been told.
+///
 /// Closing must not be refused, so it also works in a chain that was cancelled; it is as quick as
 /// the operations are to end. A descriptor that is not open stays so. One closes at a time.
 class [[nodiscard]] close_op final : public leaf, private idle_waiter {
@@ -21,9 +24,9 @@ public:
         on_.begin_close(*this);
         return true;
     }
-    void await_resume() noexcept { on_.close(); }
+    void await_resume() noexcept { on_.close_at_once(); }
     result<void> await_result() noexcept {
-        on_.close();
+        on_.close_at_once();
         return {};
     }
 

@@ -7,11 +7,18 @@ namespace ouro {
 
 void descriptor::close() noexcept {
     if (heir_) bequeath();
+    if (const int number = give_up(); number >= 0) executor::current().io().close(number);
+}
+
+void descriptor::close_at_once() noexcept {
+    if (const int number = give_up(); number >= 0) executor::current().io().close_at_once(number);
+}
+
+int descriptor::give_up() noexcept {
     OURO_ASSERT(idle());
     waiter_ = nullptr;
-    if (!is_open()) return;
-    leases_.forget();
-    executor::current().io().close(std::exchange(number_, -1));
+    if (is_open()) leases_.forget();
+    return std::exchange(number_, -1);
 }
 
 void descriptor::bequeath() noexcept {

@@ -88,8 +88,11 @@ public:
         heir_ = &heir;
     }
 
-    /// Closes it, if it is open. Nothing may be in flight but a write that was left to an heir.
+    /// Closes it, if it is open; a ring may do so at the end of the turn. Nothing may be in flight
+    /// but a write that was left to an heir.
     void close() noexcept;
+    /// Closes it, if it is open, before this returns. Nothing may be in flight.
+    void close_at_once() noexcept;
 
     /// Gives up ownership; the reactor forgets the number.
     int release() noexcept;
@@ -98,6 +101,8 @@ public:
     lease_quota& leases() noexcept { return leases_; }
 
 private:
+    /// Its number for somebody to close; -1 when it is not open.
+    int give_up() noexcept;
     void operation_ended() noexcept;
     void bequeath() noexcept;
 

@@ -21,6 +21,17 @@ int errno_result(int result) noexcept { return result < 0 ? -errno : result; }
 
 }  // namespace
 
+bool is_shortage(int error) noexcept {
+    switch (-error) {
+        case EADDRINUSE:
+        case EMFILE:
+        case ENFILE:
+        case ENOBUFS:
+        case ENOMEM: return true;
+        default: return false;
+    }
+}
+
 bool op::submit() noexcept { return executor::current().io().submit(*this); }
 
 void op::request_cancel() noexcept {

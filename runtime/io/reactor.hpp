@@ -40,6 +40,10 @@ struct reactor_options {
     std::chrono::nanoseconds busy_poll = std::chrono::nanoseconds::zero();
 };
 
+/// True for an error (-errno) that closing something may mend: no descriptor, no memory, an address
+/// that is taken.
+bool is_shortage(int error) noexcept;
+
 /// What a reactor has done so far. Any thread may read it.
 struct reactor_stats {
     counter submissions;   ///< operations handed to the kernel
@@ -102,8 +106,14 @@ public:
     /// Datagrams that can be taken or sent without waiting: how many were.
     virtual int receive_messages(int fd, mmsghdr* messages, unsigned count) noexcept;
     virtual int send_messages(int fd, mmsghdr* messages, unsigned count) noexcept;
-    /// Closes a descriptor on which nothing is in flight.
+    /// Closes a descriptor on which nothing is in flight. A ring may put it off to the end of the
+    /// turn, where it costs no call of its own; what fails for want of it meanwhile is tried again
+    /// behind it.
     virtual int close(int fd) noexcept;
+    /// Closes it before this returns.
+    virtual int close_at_once(int fd) noexcept { return close(fd); }
+    /// Does what `close` has put off. True when there was something to do.
+    virtual bool finish_closes() noexcept { return false; }
     /// Makes a foreign descriptor fit for this reactor (epoll wants it non-blocking).
     virtual int adopt(int fd) noexcept;
     /// Lets go of a descriptor that somebody else will close. Nothing is in flight on it.

@@ -15,7 +15,9 @@
 //  6. What reads is submitted behind what writes: the kernel works through a submission in order,
 //     so a read finds what the peers had to say to this turn's writes, too, and batches grow
 //     instead of splitting. (Pub/sub, 64 messages in flight: one piece of 64 instead of two of 32.)
-//  7. In a child process after fork the ring is not mapped. Such a child must exec or _exit.
+//  7. A close goes out with the turn's submissions. Whoever must know that it has happened uses
+//     `close_at_once`; what fails for want of a close in the queue is tried again behind it.
+//  8. In a child process after fork the ring is not mapped. Such a child must exec or _exit.
 
 #include <ouro/runtime/check.hpp>
 #include <ouro/runtime/error.hpp>
@@ -36,6 +38,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 
 namespace ouro {
 namespace {
@@ -62,9 +65,23 @@ public:
     bool flush() noexcept override;
     bool performs_files() const noexcept override { return true; }
     buffer_pool& buffers() override;
+
+    int open_socket(int domain, int type, int protocol) noexcept override;
+    int socket_pair(int domain, int type, int (&ends)[2]) noexcept override;
+    int bind(int fd, const sockaddr* address, socklen_t length) noexcept override;
+    int listen(int fd, int backlog) noexcept override;
     int close(int fd) noexcept override;
+    int close_at_once(int fd) noexcept override;
+    bool finish_closes() noexcept override;
 
 private:
+    /// Does `act`, and once more when a close in the queue may have been what it lacked.
+    template <class Act>
+    int behind_closes(Act act) noexcept {
+        const int result = act();
+        return is_shortage(result) && finish_closes() ? act() : result;
+    }
+
     io_uring_sqe* next_entry() noexcept;
     void arm_wake() noexcept;
     bool attempt(op& operation) noexcept;
@@ -91,6 +108,7 @@ private:
     reactor_options options_;
     int wake_fd_;
     bool wake_armed_ = false;
+    bool closes_queued_ = false;      // perhaps some of the queue's entries are closes
     intrusive_list<op, op> reads_;    // begun in this turn; they go behind its writes
     intrusive_list<op, op> backlog_;  // begun, but not in the submission queue yet
     intrusive_list<op, op> cancels_;  // in flight, the request to cancel is not in the queue yet
@@ -147,15 +165,6 @@ void uring_reactor::cancel(op& operation) noexcept {
     } else {
         send_cancel(operation);
     }
-}
-
-int uring_reactor::close(int fd) noexcept {
-    io_uring_sqe* entry = next_entry();
-    if (!entry) return reactor::close(fd);
-    io_uring_prep_close(entry, fd);
-    if (ring_.features & IORING_FEAT_CQE_SKIP) entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    entry->user_data = close_tag;
-    return 0;
 }
 
 /// A zeroed entry; null when the queue is full and the kernel does not take it.
@@ -329,6 +338,46 @@ void uring_reactor::take_own(const io_uring_cqe& entry) noexcept {
     } else if (entry.res < 0 && log_enabled()) {
         log(log_level::warning, "close failed: errno " + std::to_string(-entry.res));
     }
+}
+
+// Descriptors.
+
+int uring_reactor::open_socket(int domain, int type, int protocol) noexcept {
+    return behind_closes([&] { return reactor::open_socket(domain, type, protocol); });
+}
+
+int uring_reactor::socket_pair(int domain, int type, int (&ends)[2]) noexcept {
+    return behind_closes([&] { return reactor::socket_pair(domain, type, ends); });
+}
+
+int uring_reactor::bind(int fd, const sockaddr* address, socklen_t length) noexcept {
+    return behind_closes([&] { return reactor::bind(fd, address, length); });
+}
+
+int uring_reactor::listen(int fd, int backlog) noexcept {
+    return behind_closes([&] { return reactor::listen(fd, backlog); });
+}
+
+int uring_reactor::close(int fd) noexcept {
+    // A kernel thread that submits does so whenever it likes.
+    io_uring_sqe* entry = ring_.flags & IORING_SETUP_SQPOLL ? nullptr : next_entry();
+    if (!entry) return close_at_once(fd);
+    io_uring_prep_close(entry, fd);
+    if (ring_.features & IORING_FEAT_CQE_SKIP) entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    entry->user_data = close_tag;
+    closes_queued_ = true;
+    return 0;
+}
+
+int uring_reactor::close_at_once(int fd) noexcept {
+    ++stats_.system_calls;
+    return reactor::close(fd);
+}
+
+bool uring_reactor::finish_closes() noexcept {
+    if (!std::exchange(closes_queued_, false) || io_uring_sq_ready(&ring_) == 0) return false;
+    submit_and_get_events();
+    return true;
 }
 
 buffer_pool& uring_reactor::buffers() {

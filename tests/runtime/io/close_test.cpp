@@ -1,11 +1,19 @@
 #include <ouro/runtime/io/close.hpp>
 
+#include "real_reactors.hpp"
 #include "sockets.hpp"
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/io/file.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <array>
+#include <vector>
 
 using namespace ouro;
 using namespace ouro::testing;
@@ -61,6 +69,121 @@ OURO_TEST_IO("closing is not refused in a chain that was cancelled, and is not c
     co_await closing;
     CHECK_FALSE(both.near.is_open());
     CHECK(co_await reading == errc::cancelled);
+}
+
+namespace {
+
+descriptor datagram_socket() {
+    return descriptor(checked(io().open_socket(AF_INET, SOCK_DGRAM, 0)));
+}
+
+/// A socket at that address; port 0 takes a free one.
+descriptor bound_socket(const sockaddr_in& where) {
+    descriptor made = datagram_socket();
+    checked(io().bind(made.number(), generic(where), sizeof where));
+    return made;
+}
+
+/// Lowers the limit of descriptors to those that are open.
+class no_more_descriptors {
+public:
+    no_more_descriptors() {
+        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+        const int free = ::fcntl(0, F_DUPFD_CLOEXEC, 0);
+        REQUIRE(free >= 0);
+        ::close(free);
+        rlimit full = before_;
+        full.rlim_cur = static_cast<rlim_t>(free);
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &full) == 0);
+    }
+    ~no_more_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    rlimit before_;
+};
+
+task<> accept_into(acceptor& from, std::vector<descriptor>& into) {
+    into.push_back(co_await from.accept());
+}
+
+}  // namespace
+
+OURO_TEST_IO("an address is free again once closing was awaited") {
+    descriptor first = bound_socket(loopback());
+    const sockaddr_in where = local_name(first.number());
+    co_await close_op(first);
+    const descriptor second = bound_socket(where);
+    CHECK(second.is_open());
+}
+
+OURO_TEST_IO("an address is free again once its socket has gone out of scope") {
+    sockaddr_in where;
+    {
+        const descriptor first = bound_socket(loopback());
+        where = local_name(first.number());
+    }
+    const descriptor second = bound_socket(where);
+    CHECK(second.is_open());
+    co_return;
+}
+
+TEST_CASE("closing that was awaited has happened") {
+    on_real([]() -> task<> {
+        ends both = unix_pair();
+        const int number = both.near.number();
+        co_await close_op(both.near);
+        CHECK(::fcntl(number, F_GETFD) == -1);
+        char space;
+        CHECK(::recv(both.far.number(), &space, 1, MSG_DONTWAIT) == 0);
+    });
+}
+
+TEST_CASE("when descriptors run out, those that were closed in this turn are there to be used") {
+    on_real([]() -> task<> {
+        {
+            descriptor spare = datagram_socket();
+            const no_more_descriptors full;
+            spare.close();
+            spare = datagram_socket();
+            CHECK(spare.is_open());
+            co_await close_op(spare);
+            spare = datagram_socket();
+            CHECK(spare.is_open());
+        }
+        {
+            ends spare = unix_pair();
+            const no_more_descriptors full;
+            spare = {};
+            spare = unix_pair();
+            CHECK(spare.near.is_open());
+        }
+    });
+}
+
+TEST_CASE("when descriptors run out, a file is opened behind what was closed in this turn") {
+    on_real([]() -> task<> {
+        // A helper thread and what a sanitizer sees for the first time cost descriptors, too.
+        co_await file::open("/dev/null");
+        descriptor spare = datagram_socket();
+        const no_more_descriptors full;
+        spare.close();
+        const auto opened = co_await as_result(file::open("/dev/null"));
+        CHECK(opened);
+    });
+}
+
+TEST_CASE("when descriptors run out, a connection is taken behind what was closed in this turn") {
+    on_real([]() -> task<> {
+        acceptor listener(listening_socket());
+        descriptor client = tcp_socket();
+        co_await connect_to(client, local_name(listener.number()));
+        descriptor spare = datagram_socket();
+        const no_more_descriptors full;
+        spare.close();
+        std::vector<descriptor> taken;
+        co_await accept_into(listener, taken);
+        CHECK(taken.size() == 1);
+    });
 }
 
 TEST_CASE("closing can be cancelled anywhere") {
