@@ -188,17 +188,15 @@ void udp::leave(const endpoint& group, std::string_view interface) {
 }
 
 void udp::set_multicast_loop(bool on) {
-    if (domain_ == AF_INET6)
-        set_socket_option(fd(), IPPROTO_IPV6, IPV6_MULTICAST_LOOP, on).value();
-    else
-        set_socket_option(fd(), IPPROTO_IP, IP_MULTICAST_LOOP, on).value();
+    // An IPv6 socket sends to IPv4 groups, too, and then goes by the IPv4 option.
+    if (domain_ == AF_INET6) set_socket_option(fd(), IPPROTO_IPV6, IPV6_MULTICAST_LOOP, on).value();
+    set_socket_option(fd(), IPPROTO_IP, IP_MULTICAST_LOOP, on).value();
 }
 
 void udp::set_multicast_hops(int most) {
     if (domain_ == AF_INET6)
         set_socket_option(fd(), IPPROTO_IPV6, IPV6_MULTICAST_HOPS, most).value();
-    else
-        set_socket_option(fd(), IPPROTO_IP, IP_MULTICAST_TTL, most).value();
+    set_socket_option(fd(), IPPROTO_IP, IP_MULTICAST_TTL, most).value();
 }
 
 }  // namespace ouro::net

@@ -13,7 +13,7 @@ namespace ouro::net {
 
 /// Who connected, as the kernel noted at that moment.
 struct peer_credentials {
-    pid_t process = 0;
+    pid_t process = 0;  ///< 0 when it lives where this process cannot see it, in a container
     uid_t user = 0;
     gid_t group = 0;
 };

@@ -6,6 +6,8 @@
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/timeout.hpp>
 
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <array>
 #include <span>
@@ -296,4 +298,15 @@ TEST_CASE("datagrams can be cancelled anywhere") {
     const sweep_report swept = cancel_everywhere_on_all(scenario);
     CHECK_MESSAGE(swept.clean(), swept.complaints);
     CHECK(swept.points >= 5);
+}
+
+OURO_TEST_KERNEL("what is said about multicast holds for both families of a dual-stack socket") {
+    if (!has_ipv6()) co_return;
+    udp both(endpoint(":0"));
+    both.set_multicast_loop(false);
+    both.set_multicast_hops(7);
+    CHECK(socket_option(both.fd(), IPPROTO_IP, IP_MULTICAST_LOOP).value() == 0);
+    CHECK(socket_option(both.fd(), IPPROTO_IPV6, IPV6_MULTICAST_LOOP).value() == 0);
+    CHECK(socket_option(both.fd(), IPPROTO_IP, IP_MULTICAST_TTL).value() == 7);
+    CHECK(socket_option(both.fd(), IPPROTO_IPV6, IPV6_MULTICAST_HOPS).value() == 7);
 }
