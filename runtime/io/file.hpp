@@ -36,9 +36,9 @@ public:
     }
 
     /// Waits until everything written has reached the disk.
-    sync_op sync() noexcept { return {opened(), sync_op::what::everything}; }
+    sync_file_op sync() noexcept { return {opened(), sync_file_op::what::everything}; }
     /// The same for the contents alone.
-    sync_op sync_data() noexcept { return {opened(), sync_op::what::data}; }
+    sync_file_op sync_data() noexcept { return {opened(), sync_file_op::what::data}; }
 
     /// The size in bytes.
     file_size_op size() noexcept { return file_size_op(opened()); }

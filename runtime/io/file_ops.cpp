@@ -101,11 +101,11 @@ int write_at_op::attempt() noexcept {
         ::pwrite(fd(), from_.data(), length_of(from_), static_cast<off_t>(offset_)));
 }
 
-void sync_op::prepare(io_uring_sqe& entry) noexcept {
+void sync_file_op::prepare(io_uring_sqe& entry) noexcept {
     io_uring_prep_fsync(&entry, fd(), what_ == what::data ? IORING_FSYNC_DATASYNC : 0);
 }
 
-int sync_op::attempt() noexcept {
+int sync_file_op::attempt() noexcept {
     return errno_result(what_ == what::data ? ::fdatasync(fd()) : ::fsync(fd()));
 }
 
@@ -128,6 +128,9 @@ void close_file_op::end_use() noexcept {
 
 void close_file_op::prepare(io_uring_sqe& entry) noexcept { io_uring_prep_close(&entry, number_); }
 
-int close_file_op::attempt() noexcept { return errno_result(::close(number_)); }
+int close_file_op::attempt() noexcept {
+    const int closed = errno_result(::close(number_));
+    return closed == -EINTR ? 0 : closed;  // never twice: the number may be somebody else's by now
+}
 
 }  // namespace ouro

@@ -131,14 +131,14 @@ private:
 };
 
 /// Waits until what was written has reached the disk.
-class [[nodiscard]] sync_op final : public file_op {
+class [[nodiscard]] sync_file_op final : public file_op {
 public:
     enum class what : std::uint8_t {
         everything,  ///< fsync
         data,        ///< fdatasync: without times and the like
     };
 
-    sync_op(file_handle& on, what how_much) noexcept : file_op(&on, "sync"), what_(how_much) {}
+    sync_file_op(file_handle& on, what how_much) noexcept : file_op(&on, "sync"), what_(how_much) {}
 
     void await_resume() const { success().value(); }
     result<void> await_result() const noexcept { return success(); }
@@ -174,10 +174,16 @@ private:
 /// Closes and reports what only then comes to light, such as a full disk behind a network.
 class [[nodiscard]] close_file_op final : public file_op {
 public:
-    explicit close_file_op(file_handle& on) noexcept : file_op(nullptr, "close"), closing_(on) {}
+    explicit close_file_op(file_handle& on) noexcept : file_op(nullptr, "close"), closing_(on) {
+        done_when_interrupted();
+    }
 
-    void await_resume() const { success().value(); }
-    result<void> await_result() const noexcept { return success(); }
+    void await_resume() const { await_result().value(); }
+    result<void> await_result() const noexcept {
+        // An interrupted close has closed.
+        const result<void> done = success();
+        return done.error() == std::errc::interrupted ? result<void>() : done;
+    }
 
 private:
     void begin_use() noexcept override;

@@ -83,6 +83,9 @@ protected:
     /// attempts it at once, too, as epoll always does.
     void attempt_first(bool yes) noexcept { attempt_first_ = yes; }
 
+    /// Says that -EINTR means done (close), and is not how a request to cancel ends it.
+    void done_when_interrupted() noexcept { done_when_interrupted_ = true; }
+
     /// What an `attempt` to receive from a stream returns: notes that less came than was asked for.
     int received_of(int result, std::size_t asked) noexcept {
         came_short_ = result > 0 && static_cast<std::size_t>(result) < asked;
@@ -102,6 +105,7 @@ private:
     bool held_ = false;
     bool came_short_ = false;  // its last attempt; see received_of
     bool attempt_first_ = false;
+    bool done_when_interrupted_ = false;
 };
 
 }  // namespace ouro

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <limits>
 #include <string>
@@ -30,6 +31,19 @@ bool is_shortage(int error) noexcept {
         case ENOMEM: return true;
         default: return false;
     }
+}
+
+void loop_failed(const char* call, int error) noexcept {
+    const auto say = [](const char* text) {
+        static_cast<void>(!::write(STDERR_FILENO, text, std::strlen(text)));
+    };
+    const char* why = ::strerrordesc_np(-error);
+    say("ouro: ");
+    say(call);
+    say(" failed: ");
+    say(why ? why : "unknown error");
+    say("; the worker cannot go on (was its descriptor closed, or the call forbidden?)\n");
+    std::abort();
 }
 
 bool op::submit() noexcept { return executor::current().io().submit(*this); }
@@ -70,7 +84,8 @@ void reactor::finish(op& operation, std::int32_t result, std::uint32_t flags) no
     OURO_ASSERT(operation.in_flight_);
     ++stats_.completions;
     // How a request to cancel ends what a ring does on a thread of the kernel's.
-    if (result == -EINTR && operation.cancel_requested_) result = -ECANCELED;
+    if (result == -EINTR && operation.cancel_requested_ && !operation.done_when_interrupted_)
+        result = -ECANCELED;
     if (flags & completion_more) {
         operation.completed(result, flags);
         return;
@@ -151,7 +166,10 @@ int reactor::send_messages(int fd, mmsghdr* messages, unsigned count) noexcept {
     return errno_result(::sendmmsg(fd, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
-int reactor::close(int fd) noexcept { return errno_result(::close(fd)); }
+int reactor::close(int fd) noexcept {
+    const int closed = errno_result(::close(fd));
+    return closed == -EINTR ? 0 : closed;  // on Linux it has closed
+}
 
 int reactor::adopt(int fd) noexcept { return fd; }
 

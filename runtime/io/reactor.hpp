@@ -44,6 +44,10 @@ struct reactor_options {
 /// that is taken.
 bool is_shortage(int error) noexcept;
 
+/// Ends the program with a sentence on standard error: `call`, by which the loop lives, failed with
+/// `error` (-errno) for good. Async-signal-safe.
+[[noreturn]] void loop_failed(const char* call, int error) noexcept;
+
 /// What a reactor has done so far. Any thread may read it.
 struct reactor_stats {
     counter submissions;   ///< operations handed to the kernel
@@ -116,7 +120,8 @@ public:
     virtual bool finish_closes() noexcept { return false; }
     /// Makes a foreign descriptor fit for this reactor (epoll wants it non-blocking).
     virtual int adopt(int fd) noexcept;
-    /// Lets go of a descriptor that somebody else will close. Nothing is in flight on it.
+    /// Lets go of a descriptor that somebody else will close; it blocks again unless `adopt` found
+    /// it non-blocking. Nothing is in flight on it.
     virtual void forget(int fd) noexcept;
     /// Hands over now what `submit`, `cancel` and `close` have collected; takes no completions.
     /// True when all of it has been started: from then on a number may be closed although an

@@ -9,6 +9,7 @@ import json
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -199,6 +200,28 @@ def headers(house):
                 yield f"{name}:1: does not compile alone:\n{errors}"
 
 
+def together(house):
+    """All public headers compile in one source, in both orders: no name is declared twice."""
+    flags = [f for f in house.compile_flags() if not f.startswith("-std=")]
+    public = sorted(house.public_headers())
+    ours = uncached(house.compiler)
+    compilers = [[name] for name in ("g++", "clang++-19") if shutil.which(name)]
+    if not any(pathlib.Path(ours[0]).name == each[0] for each in compilers):
+        compilers.append(ours)
+    # Each compiler sees both orders and both standards, and headers need no run-time types.
+    for compiler in compilers:
+        for standard, names, more in (("c++20", public, []),
+                                      ("c++23", public[::-1], ["-fno-rtti"])):
+            text = "".join(f"#include <ouro/{name}>\n" for name in names)
+            command = [*compiler, *flags, f"-std={standard}", *more, "-Wno-unknown-warning-option",
+                       "-Werror", "-fsyntax-only", "-x", "c++", "-"]
+            run = subprocess.run(in_build(house, command), input=text, text=True,
+                                 capture_output=True)
+            if run.returncode != 0:
+                what = " ".join([*compiler, standard, *more])
+                yield f"meson.build:1: public headers do not compile together ({what}):\n{run.stderr}"
+
+
 # --- what is listed where ---------------------------------------------------------------------
 
 
@@ -281,7 +304,7 @@ def readme(house):
                 yield f"{name}:1: quotes a program that is not in {example}"
 
 
-RULES = [layering, includes, listed, shape, readme, headers, budget]
+RULES = [layering, includes, listed, shape, readme, headers, together, budget]
 
 
 def main(rule, source, build, *compiler):
