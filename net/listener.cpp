@@ -21,6 +21,9 @@ namespace {
 constexpr duration pause_min = std::chrono::milliseconds(100);
 constexpr duration pause_max = std::chrono::seconds(1);
 
+// So many failures in a row are passed over at once; then it is not the connections.
+constexpr int broken_in_a_row_max = 16;
+
 reactor& io() noexcept { return executor::current().io(); }
 
 /// Simulated sockets have no files.
@@ -28,7 +31,7 @@ bool files_are_real() noexcept { return io().name() != "sim"; }
 
 /// True when a Unix socket's file is a socket, and connecting to it is refused: whoever listened
 /// there is gone. Any doubt is a no.
-bool is_stale(const endpoint& where) noexcept {
+bool is_stale(const endpoint& where) {
     struct stat file;
     if (::lstat(std::string(where.path()).c_str(), &file) != 0 || !S_ISSOCK(file.st_mode))
         return false;
@@ -40,7 +43,7 @@ bool is_stale(const endpoint& where) noexcept {
     return refused;
 }
 
-int bind_to(int fd, const endpoint& where, const listener_options& options) noexcept {
+int bind_to(int fd, const endpoint& where, const listener_options& options) {
     const int bound = io().bind(fd, where.address(), where.length());
     if (bound != -EADDRINUSE || where.path().empty()) return bound;
     if (!options.replace_stale || !files_are_real() || !is_stale(where)) return bound;
@@ -98,6 +101,20 @@ listener::listener(const endpoint& where, const listener_options& options) {
     acceptor_ = acceptor(*std::move(fd), {.queue_max = options.queue_max});
 }
 
+listener listener::adopt(int fd, const listener_options& options) {
+    if (socket_option(fd, SOL_SOCKET, SO_TYPE).value() != SOCK_STREAM ||
+        socket_option(fd, SOL_SOCKET, SO_ACCEPTCONN).value() != 1)
+        throw std::system_error(error_of(-EINVAL), "cannot adopt a socket that does not listen");
+    listener made;
+    made.local_ = local_endpoint(fd).value();
+    const int domain = made.local_.domain();
+    set_stream_options(fd, domain, options.accepted).value();
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) throw_error(error_of(-errno));
+    descriptor own(fd);
+    made.acceptor_ = acceptor(std::move(own), {.queue_max = options.queue_max});
+    return made;
+}
+
 listener& listener::operator=(listener&& other) noexcept {
     close();
     acceptor_ = std::move(other.acceptor_);
@@ -105,6 +122,7 @@ listener& listener::operator=(listener&& other) noexcept {
     file_ = std::exchange(other.file_, {});
     stats_ = other.stats_;
     pause_ = other.pause_;
+    broken_in_a_row_ = other.broken_in_a_row_;
     return *this;
 }
 
@@ -114,22 +132,31 @@ task<stream> listener::accept() {
         if (taken) {
             ++stats_.accepted;
             pause_ = {};
+            broken_in_a_row_ = 0;
             co_return stream(*std::move(taken));
         }
         const std::error_code why = taken.error();
         if (is_hopeless(why)) throw_error(why);
-        if (!is_exhaustion(why)) {
-            ++stats_.broken;
+        if (is_exhaustion(why))
+            ++stats_.exhausted;
+        else if (passes_over())
             continue;
-        }
         const duration length = next_pause();
         log(log_level::warning, "accepting on " + local_.to_string() + " pauses: " + why.message());
         co_await sleep_for(length);
     }
 }
 
+/// Counts a connection that failed; false when it is time to pause.
+bool listener::passes_over() noexcept {
+    ++stats_.broken;
+    if (++broken_in_a_row_ < broken_in_a_row_max) return true;
+    broken_in_a_row_ = 0;
+    ++stats_.refused;
+    return false;
+}
+
 duration listener::next_pause() noexcept {
-    ++stats_.exhausted;
     pause_ = std::clamp(pause_ * 2, pause_min, pause_max);
     return pause_;
 }

@@ -41,13 +41,15 @@ struct listener_stats {
     std::uint64_t accepted = 0;
     std::uint64_t broken = 0;     ///< failures of connections on their way, passed over
     std::uint64_t exhausted = 0;  ///< times it paused, because descriptors or memory ran out
+    std::uint64_t refused = 0;    ///< times it paused, because every connection failed
 };
 
 /// Takes connections at an address.
 ///
 /// `for (;;) serve(co_await where.accept());` never sees a connection that broke before it was
 /// taken, and survives running out of descriptors or memory: accepting then pauses for 100 ms, up
-/// to 1 s when it happens again and again, and one warning is logged each time.
+/// to 1 s when it happens again and again, and one warning is logged each time. It does the same
+/// when many in a row fail for whatever other reason, as under a rule that forbids accepting.
 ///
 /// Not calling accept() is backpressure: `queue_max` connections later, the kernel's backlog fills
 /// up. Worker-local. Movable and closable while nobody awaits it.
@@ -60,6 +62,12 @@ public:
     ///
     /// For "every address" on a machine without IPv6, it listens on every IPv4 address.
     explicit listener(const endpoint& where, const listener_options& options = {});
+
+    /// Takes over a socket that listens already: from systemd, from a parent, or from the process
+    /// that this one replaces. It becomes close-on-exec and gets what `options` names for accepted
+    /// connections and the queue; a Unix socket's file stays on closing. Throws std::system_error
+    /// when it is no listening stream socket, and then leaves it to the caller.
+    static listener adopt(int fd, const listener_options& options = {});
 
     listener(listener&& other) noexcept { *this = std::move(other); }
     listener& operator=(listener&& other) noexcept;
@@ -96,12 +104,14 @@ private:
 
     void remember_file();
     duration next_pause() noexcept;
+    bool passes_over() noexcept;
 
     acceptor acceptor_;
     endpoint local_;
     socket_file file_;
     listener_stats stats_;
-    duration pause_{};  // of the last exhaustion; 0 after a connection
+    duration pause_{};  // the last one; 0 after a connection
+    int broken_in_a_row_ = 0;
 };
 
 }  // namespace ouro::net

@@ -34,6 +34,11 @@ public:
     /// Takes over a connected socket that came from elsewhere. Throws when it cannot be used.
     static stream adopt(int fd);
 
+    /// Gives it up: the worker forgets the descriptor, which is blocking again if it was made
+    /// non-blocking here. How a connection goes to another worker, where adopt() takes it over:
+    /// `spawn_on(1, serve, client.release())`. Nothing may be in flight.
+    int release() noexcept { return fd_.release(); }
+
     bool is_open() const noexcept { return fd_.is_open(); }
     int fd() const noexcept { return fd_.number(); }
 

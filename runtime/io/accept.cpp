@@ -22,6 +22,7 @@
 
 #include <cerrno>
 #include <deque>
+#include <new>
 #include <string>
 
 namespace ouro {
@@ -62,7 +63,10 @@ public:
 
     /// Serves `waiter` from the queue or makes it wait.
     void serve(accept_op& waiter) noexcept {
-        if (queue_.empty()) {
+        if (lost_) {
+            lost_ = false;
+            waiter.finish(descriptor(), -ENOMEM);
+        } else if (queue_.empty()) {
             waiters_.push_back(waiter);
             start();
         } else {
@@ -86,11 +90,8 @@ public:
         OURO_ASSERT(waiters_.empty() && "an acceptor is destroyed while somebody awaits it");
         reactor& io = executor::current().io();
         paused_ = true;
-        if (in_flight()) {
-            // Unbinds a TCP port right away, though the operation still refers to the socket.
-            io.shutdown(fd(), SHUT_RDWR);
-            request_cancel();
-        }
+        // Not shut down: others may hold the socket, too, and go on listening.
+        request_cancel();
         queue_.clear();
         if (!in_flight()) {
             listening_.close_at_once();
@@ -141,10 +142,15 @@ private:
 
     void take(descriptor connection) noexcept {
         if (abandoned_) return;  // closes it
-        if (waiters_.empty())
-            queue_.push_back(std::move(connection));
-        else
+        if (!waiters_.empty()) {
             waiters_.pop_front().finish(std::move(connection), 0);
+            return;
+        }
+        try {
+            queue_.push_back(std::move(connection));
+        } catch (const std::bad_alloc&) {
+            lost_ = true;  // the connection is closed, and the next accept() hears of it
+        }
     }
 
     void failed(int error) noexcept {
@@ -164,6 +170,7 @@ private:
     std::deque<descriptor> queue_;
     intrusive_list<accept_op, accept_op> waiters_;
     int failures_in_a_row_ = 0;
+    bool lost_ = false;  // there was no memory to queue a connection
     bool multishot_ = true;
     bool paused_ = false;
     bool starting_ = false;
@@ -205,7 +212,12 @@ void accept_op::describe(leaf_description& into) const {
 }
 
 acceptor::acceptor(descriptor listening, accept_options options)
-    : core_(new accept_core(std::move(listening), options)) {}
+    : core_(new accept_core(std::move(listening), options)) {
+    if (const int refused = executor::current().io().adopt(core_->fd()); refused < 0) {
+        close();
+        throw_error(error_of(refused));
+    }
+}
 
 void acceptor::pause() noexcept { core_->pause(); }
 void acceptor::resume() noexcept { core_->resume(); }

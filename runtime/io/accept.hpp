@@ -64,13 +64,15 @@ private:
 /// the kernel has it, or one accept at a time. It starts with the first accept() and goes on;
 /// what comes while nobody awaits is queued. Awaiting tasks are served in arrival order.
 ///
-/// Worker-local. Destroying it ends the operation, closes the queued connections and the socket;
+/// Worker-local. Destroying it ends the operation, closes the queued connections and the socket,
+/// which goes on listening where somebody else holds it, too;
 /// the address can be bound again at once (with SO_REUSEADDR, as listening sockets have it).
 /// Nobody may await it then.
 class acceptor {
 public:
     acceptor() noexcept = default;
-    /// Takes over a socket on which listen() was called.
+    /// Takes over a socket on which listen() was called, and makes it fit for this worker's
+    /// reactor, blocking or not. Throws std::system_error when that fails.
     explicit acceptor(descriptor listening, accept_options options = {});
     acceptor(acceptor&& other) noexcept : core_(std::exchange(other.core_, nullptr)) {}
     acceptor& operator=(acceptor&& other) noexcept {

@@ -3,6 +3,8 @@
 #include <ouro/runtime/executor.hpp>
 #include <ouro/runtime/io/op.hpp>
 
+#include <cstdio>
+
 namespace ouro {
 
 void descriptor::close() noexcept {
@@ -17,7 +19,9 @@ void descriptor::close_at_once() noexcept {
 int descriptor::give_up() noexcept {
     OURO_ASSERT(idle());
     waiter_ = nullptr;
-    if (is_open()) leases_.forget();
+    if (!is_open()) return -1;
+    if (!at_home()) misused("closed on another worker than its own: release() there, adopt() here");
+    leases_.forget();
     return std::exchange(number_, -1);
 }
 
@@ -29,8 +33,21 @@ void descriptor::bequeath() noexcept {
 
 int descriptor::release() noexcept {
     OURO_ASSERT(idle());
-    if (is_open()) executor::current().io().forget(number_);
+    if (!is_open()) return -1;
+    if (!at_home()) misused("released on another worker than its own");
+    leases_.forget();
+    executor::current().io().forget(number_);
     return std::exchange(number_, -1);
+}
+
+void descriptor::misused(const char* how) const noexcept {
+    char text[160];
+    std::snprintf(text, sizeof text, "descriptor %d: %s", number_, how);
+    const executor* here = executor::current_or_null();
+    const promise_base* frame = here ? here->running() : nullptr;
+    if (frame)
+        assertion_failed(text, frame->where.file_name(), static_cast<int>(frame->where.line()));
+    assertion_failed(text, __FILE__, __LINE__);
 }
 
 void descriptor::begin_close(idle_waiter& waiter) noexcept {

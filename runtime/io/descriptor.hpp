@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ouro/runtime/check.hpp>
+#include <ouro/runtime/executor.hpp>
 #include <ouro/runtime/io/buffer_pool.hpp>
 
 #include <utility>
@@ -31,14 +32,20 @@ protected:
 
 /// Owns a descriptor of this worker's reactor.
 ///
+/// It belongs to the worker that made it, whose reactor knows its number: used or closed on another
+/// one it is an assertion. release() there and adopt() here hand it over.
+///
 /// Knows the operation that reads and the one that writes: there is at most one of each in flight.
 /// Moving or closing it meanwhile is a bug, since the kernel would go on with the old number.
 class descriptor {
 public:
     descriptor() noexcept = default;
-    explicit descriptor(int number) noexcept : number_(number) {}
+    explicit descriptor(int number) noexcept
+        : number_(number), home_(executor::current_or_null()) {}
     descriptor(descriptor&& other) noexcept
-        : number_(std::exchange(other.number_, -1)), leases_(std::move(other.leases_)) {
+        : number_(std::exchange(other.number_, -1)),
+          leases_(std::move(other.leases_)),
+          home_(other.home_) {
         OURO_ASSERT(other.idle());
     }
     descriptor& operator=(descriptor&& other) noexcept {
@@ -46,6 +53,7 @@ public:
         close();
         number_ = std::exchange(other.number_, -1);
         leases_ = std::move(other.leases_);
+        home_ = other.home_;
         return *this;
     }
     ~descriptor() { close(); }
@@ -58,11 +66,17 @@ public:
     op* writing() const noexcept { return writing_; }
 
     void begin_read(op& operation) noexcept {
-        OURO_ASSERT(is_open() && !closing() && !reading_ && "one read at a time");
+        OURO_ASSERT(is_open() && !closing());
+        if (!at_home())
+            misused("used on another worker than its own: release() there, adopt() here");
+        if (reading_) misused("a second task receives while one does: let one, or take turns");
         reading_ = &operation;
     }
     void begin_write(op& operation) noexcept {
-        OURO_ASSERT(is_open() && !closing() && !writing_ && "one write at a time");
+        OURO_ASSERT(is_open() && !closing());
+        if (!at_home())
+            misused("used on another worker than its own: release() there, adopt() here");
+        if (writing_) misused("a second task sends while one does: use a writer, or take turns");
         writing_ = &operation;
     }
     void end_read() noexcept {
@@ -94,7 +108,8 @@ public:
     /// Closes it, if it is open, before this returns. Nothing may be in flight.
     void close_at_once() noexcept;
 
-    /// Gives up ownership; the reactor forgets the number.
+    /// Gives up ownership. The reactor forgets the number, and takes back that it made the
+    /// descriptor non-blocking. Receive buffers that came from here no longer count.
     int release() noexcept;
 
     /// Counts the receive buffers that came from here and are still held.
@@ -103,11 +118,15 @@ public:
 private:
     /// Its number for somebody to close; -1 when it is not open.
     int give_up() noexcept;
+    bool at_home() const noexcept { return !home_ || home_ == executor::current_or_null(); }
+    /// Ends the program as an assertion does, and names the place in the running task.
+    [[noreturn]] void misused(const char* how) const noexcept;
     void operation_ended() noexcept;
     void bequeath() noexcept;
 
     int number_ = -1;
     lease_quota leases_;
+    executor* home_ = nullptr;  // null: it was made outside of a run
     op* reading_ = nullptr;
     op* writing_ = nullptr;
     idle_waiter* waiter_ = nullptr;

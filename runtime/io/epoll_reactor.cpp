@@ -35,6 +35,7 @@
 #include <cerrno>
 #include <limits>
 #include <memory>
+#include <new>
 #include <vector>
 
 namespace ouro {
@@ -89,8 +90,9 @@ private:
         op* writer = nullptr;
         std::uint32_t generation = 0;
         bool registered = false;
-        bool tells_when_empty = false;  // a short receive means that nothing is left: rule 5
-        bool empty = false;             // it did, and no event has come since
+        bool tells_when_empty = false;   // a short receive means that nothing is left: rule 5
+        bool empty = false;              // it did, and no event has come since
+        bool found_nonblocking = false;  // it was so before it was adopted
 
         op*& waiting(readiness side) noexcept {
             return side == readiness::readable ? reader : writer;
@@ -100,21 +102,23 @@ private:
     int attempt(op& operation) noexcept;
     bool park(op& operation) noexcept;
     static bool park_in(op*& place, op& operation) noexcept;
-    int register_slot(int fd) noexcept;
+    int register_slot(int fd, slot& here) noexcept;
     /// Null when there never was one.
     slot* find_slot(std::uint32_t fd) const noexcept {
         const std::size_t block = fd / block_slots;
         if (block >= blocks_.size() || !blocks_[block]) return nullptr;
         return &blocks_[block][fd % block_slots];
     }
-    slot& slot_of(int fd) {
+    /// Null when there is no memory for one.
+    slot* slot_or_null(int fd) noexcept {
         slot* const here = find_slot(static_cast<std::uint32_t>(fd));
-        return here ? *here : make_slot(static_cast<std::uint32_t>(fd));
+        return here ? here : make_slot(static_cast<std::uint32_t>(fd));
     }
-    slot& make_slot(std::uint32_t fd);
+    slot* make_slot(std::uint32_t fd) noexcept;
     void clear_slot(int fd) noexcept;
     int poll_busily(std::int64_t length) noexcept;
     int wait(std::int64_t until) noexcept;
+    static int checked(int count) noexcept;
     void take_event(const epoll_event& event) noexcept;
     void try_reader(slot& here) noexcept;
     void try_writer(slot& here) noexcept;
@@ -159,10 +163,10 @@ bool epoll_reactor::submit(op& operation) noexcept {
     const readiness side = operation.needs();
     int result;
     if (side == readiness::readable) {
-        slot& here = slot_of(operation.fd());
-        if (here.empty) return park_in(here.reader, operation);
-        result = attempt(operation);
-        here.empty = came_short(operation) && here.tells_when_empty;
+        slot* const here = slot_or_null(operation.fd());
+        if (here && here->empty) return park_in(here->reader, operation);
+        result = here ? attempt(operation) : -ENOMEM;
+        if (here) here->empty = came_short(operation) && here->tells_when_empty;
     } else {
         result = attempt(operation);
     }
@@ -182,15 +186,13 @@ int epoll_reactor::attempt(op& operation) noexcept {
 
 bool epoll_reactor::park(op& operation) noexcept {
     const int fd = operation.fd();
-    slot& here = slot_of(fd);
-    op*& place = here.waiting(operation.needs());
-    if (!here.registered) {
-        if (const int result = register_slot(fd); result < 0) {
-            finish(operation, result, 0);
-            return false;
-        }
+    slot* const here = slot_or_null(fd);
+    const int result = !here ? -ENOMEM : here->registered ? 0 : register_slot(fd, *here);
+    if (result < 0) {
+        finish(operation, result, 0);
+        return false;
     }
-    return park_in(place, operation);
+    return park_in(here->waiting(operation.needs()), operation);
 }
 
 bool epoll_reactor::park_in(op*& place, op& operation) noexcept {
@@ -199,8 +201,7 @@ bool epoll_reactor::park_in(op*& place, op& operation) noexcept {
     return true;
 }
 
-int epoll_reactor::register_slot(int fd) noexcept {
-    slot& here = slot_of(fd);
+int epoll_reactor::register_slot(int fd, slot& here) noexcept {
     epoll_event event{};
     event.events = interest;
     event.data.u64 = tag(fd, here.generation);
@@ -213,7 +214,7 @@ int epoll_reactor::register_slot(int fd) noexcept {
 
 void epoll_reactor::cancel(op& operation) noexcept {
     if (!begin_cancel(operation)) return;
-    op*& place = slot_of(operation.fd()).waiting(operation.needs());
+    op*& place = slot_or_null(operation.fd())->waiting(operation.needs());
     OURO_ASSERT(place == &operation);
     place = nullptr;
     finish(operation, -ECANCELED, 0);
@@ -231,7 +232,7 @@ int epoll_reactor::poll_busily(std::int64_t length) noexcept {
     const std::int64_t end = now() + std::min<std::int64_t>(length, options_.busy_poll.count());
     for (;;) {
         ++stats_.system_calls;
-        const int count = ::epoll_wait(epoll_fd_, events_.data(), events_max, 0);
+        const int count = checked(::epoll_wait(epoll_fd_, events_.data(), events_max, 0));
         if (count != 0 || now() >= end) return count;
     }
 }
@@ -253,7 +254,9 @@ int epoll_reactor::wait(std::int64_t until) noexcept {
         const timespec limit{left / second, left % second};
         count = ::epoll_pwait2(epoll_fd_, events_.data(), events_max, forever ? nullptr : &limit,
                                nullptr);
-        exact_sleeps_ = count >= 0 || errno != ENOSYS;
+        // Unknown (ENOSYS) or forbidden (EPERM, or what else a filter says). Where nothing goes any
+        // more, epoll_wait says so.
+        exact_sleeps_ = count >= 0 || errno == EINTR;
     }
     if (!exact_sleeps_) {
         const std::int64_t rounded_up = (left + millisecond - 1) / millisecond;
@@ -261,7 +264,13 @@ int epoll_reactor::wait(std::int64_t until) noexcept {
         count = ::epoll_wait(epoll_fd_, events_.data(), events_max,
                              forever ? -1 : static_cast<int>(std::min(rounded_up, longest)));
     }
-    return count;  // -1 is EINTR: a signal ends the sleep as a wake does
+    return checked(count);
+}
+
+/// The number of events; -1 for EINTR: a signal ends the sleep as a wake does.
+int epoll_reactor::checked(int count) noexcept {
+    if (count < 0 && errno != EINTR) loop_failed("epoll_wait", -errno);
+    return count;
 }
 
 void epoll_reactor::take_event(const epoll_event& event) noexcept {
@@ -310,18 +319,22 @@ buffer_pool& epoll_reactor::buffers() {
 
 // Descriptors.
 
-epoll_reactor::slot& epoll_reactor::make_slot(std::uint32_t fd) {
+epoll_reactor::slot* epoll_reactor::make_slot(std::uint32_t fd) noexcept {
     const std::size_t block = fd / block_slots;
-    if (block >= blocks_.size()) blocks_.resize(block + 1);
-    blocks_[block] = std::make_unique<slot[]>(block_slots);
-    return blocks_[block][fd % block_slots];
+    try {
+        if (block >= blocks_.size()) blocks_.resize(block + 1);
+        blocks_[block] = std::make_unique<slot[]>(block_slots);
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+    return &blocks_[block][fd % block_slots];
 }
 
 void epoll_reactor::clear_slot(int fd) noexcept {
     slot* const here = find_slot(static_cast<std::uint32_t>(fd));
     if (!here) return;
     OURO_ASSERT(!here->reader && !here->writer && "closed under an operation");
-    here->registered = here->tells_when_empty = here->empty = false;
+    here->registered = here->tells_when_empty = here->empty = here->found_nonblocking = false;
     ++here->generation;
 }
 
@@ -341,16 +354,21 @@ int epoll_reactor::close(int fd) noexcept {
 
 int epoll_reactor::adopt(int fd) noexcept {
     const int flags = ::fcntl(fd, F_GETFL);
-    if (flags < 0 || ((flags & O_NONBLOCK) == 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
-        return -errno;
-    return fd;
+    if (flags < 0) return -errno;
+    slot* const here = slot_or_null(fd);
+    if (!here) return -ENOMEM;
+    here->found_nonblocking = (flags & O_NONBLOCK) != 0;
+    if (here->found_nonblocking || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0) return fd;
+    return -errno;
 }
 
 void epoll_reactor::forget(int fd) noexcept {
     slot* const here = find_slot(static_cast<std::uint32_t>(fd));
-    if (!here) return;
-    if (here->registered) ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+    if (here && here->registered) ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+    const bool leave = here && here->found_nonblocking;
     clear_slot(fd);
+    const int flags = leave ? -1 : ::fcntl(fd, F_GETFL);
+    if (flags >= 0 && (flags & O_NONBLOCK)) ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 }
 
 }  // namespace

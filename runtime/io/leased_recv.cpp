@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <new>
 #include <string>
 
 namespace ouro {
@@ -52,6 +53,9 @@ void leased_recv_op::start() noexcept {
         pool_ = &executor::current().io().buffers();
     } catch (const std::system_error& failure) {
         finish(failure.code());
+        return;
+    } catch (const std::bad_alloc&) {
+        finish(std::make_error_code(std::errc::not_enough_memory));
         return;
     }
     if (on_->leases().held() >= pool_->leases_max())

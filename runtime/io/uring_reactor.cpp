@@ -35,6 +35,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -251,8 +252,10 @@ void uring_reactor::enter(std::int64_t until) noexcept {
     else if (io_uring_sq_ready(&ring_) > 0 || must_flush())
         result = submit_and_get_events();
     OURO_ASSERT(result != -EBADR && "the kernel had no memory for completions and lost some");
-    if (result == -EBUSY || result == -EAGAIN) wait_a_little();
-    // -EINTR and -ETIME end the turn like a wake.
+    if (result >= 0 || result == -EINTR || result == -ETIME) return;  // these end it like a wake
+    if (result != -EBUSY && result != -EAGAIN && result != -ENOMEM)
+        loop_failed("io_uring_enter", result);
+    wait_a_little();
 }
 
 int uring_reactor::submit_and_get_events() noexcept {
@@ -335,8 +338,10 @@ void uring_reactor::take(const io_uring_cqe& entry) noexcept {
 void uring_reactor::take_own(const io_uring_cqe& entry) noexcept {
     if (entry.user_data == wake_tag) {
         if (!(entry.flags & IORING_CQE_F_MORE)) arm_wake();
-    } else if (entry.res < 0 && log_enabled()) {
-        log(log_level::warning, "close failed: errno " + std::to_string(-entry.res));
+    } else if (entry.res < 0 && entry.res != -EINTR && log_enabled()) {
+        char text[48];  // nothing is allocated here
+        std::snprintf(text, sizeof text, "close failed: errno %d", -entry.res);
+        log(log_level::warning, text);
     }
 }
 

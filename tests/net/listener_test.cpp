@@ -400,6 +400,60 @@ OURO_TEST("what waiting does not mend is thrown") {
     CHECK(why == std::errc::not_a_socket);
 }
 
+OURO_TEST("when every connection fails, it pauses, counts and says so") {
+    warnings.clear();
+    set_log(remember_warning);
+    listener at(endpoint{"127.0.0.1", 0});
+    sim::world::current().fail_next(sim::act::accept, EACCES, 40);
+    const time_point before = clock::now();
+    stream client = co_await connect(at.local());
+    const stream server = co_await at.accept();
+    set_log(nullptr);
+    CHECK(server.is_open());
+    CHECK(clock::now() - before >= 300ms);
+    CHECK(at.stats().refused == 2);
+    REQUIRE(warnings.size() == 2);
+    CHECK(warnings.front().ends_with(" pauses: Permission denied"));
+}
+
+OURO_TEST_KERNEL("a twin of its socket goes on listening after it was closed") {
+    listener at(endpoint{"127.0.0.1", 0});
+    const endpoint where = at.local();
+    auto waiting = spawn(accept_error, std::ref(at));
+    co_await settle();
+    const int twin = ::dup(at.fd());
+    waiting.cancel();
+    co_await waiting;
+    at.close();
+    listener heir = listener::adopt(twin);
+    CHECK(heir.local() == where);
+    auto both = co_await connection_through(heir);
+    co_await both.near.send_all("hot");
+    CHECK(co_await receive_exactly(both.far, 3) == "hot");
+}
+
+OURO_TEST_KERNEL("a blocking socket that listens already is adopted, and nobody waits for it") {
+    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    const endpoint any{"127.0.0.1", 0};
+    REQUIRE(::bind(fd, any.address(), any.length()) == 0);
+    REQUIRE(::listen(fd, 16) == 0);
+    listener at = listener::adopt(fd);
+    CHECK((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    auto waiting = spawn(accept_error, std::ref(at));
+    co_await settle();
+    waiting.cancel();
+    CHECK(co_await waiting == errc::cancelled);
+    auto both = co_await connection_through(at);
+    CHECK(both.far.is_open());
+}
+
+OURO_TEST_KERNEL("what does not listen is not adopted, and stays its owner's") {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_THROWS_AS(listener::adopt(fd), std::system_error);
+    CHECK(::close(fd) == 0);
+    co_return;
+}
+
 namespace {
 
 task<> accept_and_answer() {

@@ -3,10 +3,14 @@
 #include "sockets.hpp"
 #include <ouro/net/stream_pair.hpp>
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/remote.hpp>
+#include <ouro/runtime/run.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/timeout.hpp>
+#include <ouro/tests/dies.hpp>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -199,4 +203,87 @@ OURO_TEST_IO("a stream can be moved between operations") {
     CHECK(moved.fd() == number);
     co_await moved.send_all("moved");
     CHECK(co_await receive_exactly(b, 5) == "moved");
+}
+
+OURO_TEST_KERNEL("a released stream is blocking again, unless it was not when it was adopted") {
+    int ends[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    REQUIRE(::fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
+    stream a = stream::adopt(ends[0]);
+    stream b = stream::adopt(ends[1]);
+    co_await a.send_all("hi");
+    CHECK(co_await receive_exactly(b, 2) == "hi");
+    CHECK(a.release() == ends[0]);
+    CHECK(b.release() == ends[1]);
+    CHECK_FALSE(a.is_open());
+    CHECK((::fcntl(ends[0], F_GETFL) & O_NONBLOCK) == 0);
+    CHECK((::fcntl(ends[1], F_GETFL) & O_NONBLOCK) != 0);
+    stream again = stream::adopt(ends[0]);
+    stream other = stream::adopt(ends[1]);
+    co_await other.send_all("ho");
+    CHECK(co_await receive_exactly(again, 2) == "ho");
+}
+
+namespace {
+
+task<> answer_and_close(int fd) {
+    stream client = stream::adopt(fd);
+    const std::string word = co_await receive_exactly(client, 2);
+    co_await client.send_all(word);
+}
+
+task<> close_it(stream which) { co_await which.close(); }
+
+task<> hand_over() {
+    for (int i = 0; i < 4; ++i) {
+        ends both = co_await tcp_connection();  // on the same numbers each time
+        auto receiving = spawn(receive_exactly(both.far, 1));
+        co_await yield();
+        co_await both.near.send_all("s");
+        co_await receiving;
+        auto served = spawn_on(1, answer_and_close, both.far.release());
+        co_await both.near.send_all("hi");
+        CHECK(co_await receive_all(both.near) == "hi");
+        static_cast<void>(served);
+    }
+}
+
+task<> carry_over() {
+    ends both = co_await tcp_connection();
+    co_await call_on(1, close_it, std::move(both.far));
+}
+
+}  // namespace
+
+TEST_CASE("a stream that is released goes to another worker, and its number can be used again") {
+    run(hand_over(), {.workers = 2});
+}
+
+TEST_CASE(
+    "a stream that is simply carried to another worker is an assertion that says what to do") {
+    CHECK(asserts("release() there, adopt() here", [] { run(carry_over(), {.workers = 2}); }));
+}
+
+namespace {
+
+task<> send_much(stream& to) {
+    const std::vector<std::byte> much(1'000'000);
+    for (;;) co_await to.send_all(much);
+}
+
+task<> send_twice() {
+    auto [a, b] = stream_pair();
+    auto first = spawn(send_much, std::ref(a));
+    auto second = spawn(send_much, std::ref(a));
+    std::vector<std::byte> block(1000);
+    co_await yield();
+    co_await yield();
+    co_await b.recv(block);
+}
+
+}  // namespace
+
+TEST_CASE("two tasks that send on one stream are an assertion that names it and the place") {
+    CHECK(asserts("a second task sends", [] { run(send_twice()); }));
+    CHECK(asserts("stream_test.cpp", [] { run(send_twice()); }));
 }

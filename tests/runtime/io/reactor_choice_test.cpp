@@ -6,6 +6,7 @@
 #include <ouro/runtime/log.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/time/sleep.hpp>
+#include <ouro/tests/dies.hpp>
 
 #include <doctest/doctest.h>
 
@@ -43,7 +44,7 @@ bool refuse(unsigned number, unsigned error) {
 }
 
 /// Runs `check` in a child process; true when it answered true.
-bool in_child(bool (*check)()) {
+bool answers_in_child(bool (*check)()) {
     const pid_t child = ::fork();
     if (child == 0) ::_exit(check() ? 0 : 1);
     int status = 0;
@@ -112,6 +113,27 @@ bool sleeps_without_exact_waits() {
            block_on(exchanges_bytes());
 }
 
+bool sleeps_where_exact_waits_are_forbidden() {
+    ::setenv("OURO_REACTOR", "epoll", 1);
+    if (!refuse(SYS_epoll_pwait2, EPERM)) return false;
+    const auto reactor = make_epoll_reactor({});
+    const std::int64_t before = reactor->now();
+    reactor->turn(before + 20'000'000);
+    const bool slept = reactor->now() - before >= 20'000'000;
+    return slept && block_on(sleeps_long_enough()) && block_on(exchanges_bytes());
+}
+
+/// What the loop lives by is gone, and it must wait.
+template <int Call, unsigned... More>
+void loses(const char* kind) {
+    ::setenv("OURO_REACTOR", kind, 1);
+    std::string reason;
+    const auto reactor = make_reactor({}, reason);
+    if (!refuse(Call, EPERM)) return;
+    (void(refuse(More, EPERM)), ...);
+    reactor->turn(reactor->now() + 1'000'000'000);
+}
+
 std::string name_with(const char* wish, reactor_kind kind = reactor_kind::automatic) {
     ::setenv("OURO_REACTOR", wish, 1);
     std::string reason;
@@ -135,26 +157,37 @@ bool rejects_an_unknown_name() {
 }  // namespace
 
 TEST_CASE("a forbidden io_uring leaves epoll, and the log says why") {
-    CHECK(in_child(falls_back_when_forbidden));
+    CHECK(answers_in_child(falls_back_when_forbidden));
 }
 
 TEST_CASE("a kernel without io_uring leaves epoll, and the log says why") {
-    CHECK(in_child(falls_back_when_unknown));
+    CHECK(answers_in_child(falls_back_when_unknown));
 }
 
 TEST_CASE("a ring for which there is no memory leaves epoll, and the log says why") {
-    CHECK(in_child(falls_back_without_memory));
+    CHECK(answers_in_child(falls_back_without_memory));
 }
 
 TEST_CASE("a ring that was asked for and cannot be had is an error that says why") {
-    CHECK(in_child(refuses_what_was_asked_for));
+    CHECK(answers_in_child(refuses_what_was_asked_for));
 }
 
 TEST_CASE("epoll sleeps long enough without epoll_pwait2, too") {
-    CHECK(in_child(sleeps_without_exact_waits));
+    CHECK(answers_in_child(sleeps_without_exact_waits));
 }
 
 TEST_CASE("OURO_REACTOR chooses, and an option overrules it") {
-    CHECK(in_child(follows_the_environment));
-    CHECK(in_child(rejects_an_unknown_name));
+    CHECK(answers_in_child(follows_the_environment));
+    CHECK(answers_in_child(rejects_an_unknown_name));
+}
+
+TEST_CASE("epoll sleeps where a filter forbids epoll_pwait2") {
+    CHECK(answers_in_child(sleeps_where_exact_waits_are_forbidden));
+}
+
+TEST_CASE("a loop whose own call is refused for good ends the program with a sentence") {
+    const std::string epoll = dies([] { loses<SYS_epoll_pwait2, SYS_epoll_wait>("epoll"); });
+    CHECK(epoll.starts_with("ouro: epoll_wait failed: Operation not permitted; "));
+    const std::string ring = dies([] { loses<SYS_io_uring_enter>("uring"); });
+    CHECK(ring.starts_with("ouro: io_uring_enter failed: Operation not permitted; "));
 }
