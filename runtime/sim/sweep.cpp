@@ -45,8 +45,7 @@ sweep_report cancel_everywhere(sim::test_body make_scenario, const sim::test_set
 
 sweep_report cancel_everywhere_on_all(sim::test_body make_scenario) {
     sweep_report all;
-    std::string missing;
-    auto settings = sim::real_settings(missing);
+    auto settings = sim::real_settings();
     for (const sim::test_setting& setting : sim::simulated_settings()) settings.push_back(setting);
     for (const sim::test_setting& setting : settings) {
         const sweep_report one = cancel_everywhere(make_scenario, setting);

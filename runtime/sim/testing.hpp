@@ -56,13 +56,14 @@ std::vector<std::uint64_t> test_seeds();
 std::vector<test_setting> simulated_settings();
 
 /// Settings with real reactors: uring, uring without set-up flags, epoll; OURO_REACTOR leaves only
-/// those of its kind. A kind that this machine refuses is left out and named in `missing`.
-std::vector<test_setting> real_settings(std::string& missing);
+/// those of its kind. A kind that this machine refuses is among them, and fails its tests.
+std::vector<test_setting> real_settings();
 
 /// The reactor of a setting. Throws std::system_error when it cannot be had.
 std::unique_ptr<ouro::reactor> make_reactor(const test_setting& setting);
 
-/// Runs one test in one setting and counts everything, descriptors of the process included.
+/// Runs one test in one setting and counts everything, descriptors of the process included. Where
+/// the reactor cannot be had, the report says so as a hang, and how to leave it out.
 trial_report run_test(test_body body, const test_setting& setting, trial_options how = {});
 
 /// What is wrong with a report, in a few lines; empty when nothing is.

@@ -170,8 +170,7 @@ task<> pass_back_and_forth() {
 }  // namespace
 
 TEST_CASE("handing descriptors over can be cancelled anywhere") {
-    std::string missing;
-    for (const sim::test_setting& setting : sim::real_settings(missing)) {
+    for (const sim::test_setting& setting : sim::real_settings()) {
         CAPTURE(setting.name());
         const sweep_report swept = cancel_everywhere(pass_back_and_forth, setting);
         CHECK_MESSAGE(swept.clean(), swept.complaints);

@@ -5,12 +5,19 @@
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
+#include <ouro/tests/dies.hpp>
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
@@ -35,8 +42,7 @@ bool contains(const std::string& text, const char* part) {
 
 /// The settings of OURO_TEST_IO.
 std::vector<sim::test_setting> all_settings() {
-    std::string missing;
-    auto settings = sim::real_settings(missing);
+    auto settings = sim::real_settings();
     settings.push_back(simulated);
     return settings;
 }
@@ -208,8 +214,7 @@ task<> leak_a_descriptor() {
 
 TEST_CASE("a leaked descriptor is counted, simulated or real") {
     CHECK(contains(complaint_about(leak_a_descriptor), "1 descriptors"));
-    std::string missing;
-    for (const sim::test_setting& where : sim::real_settings(missing)) {
+    for (const sim::test_setting& where : sim::real_settings()) {
         const int lowest_free = ::dup(0);  // what the leak will get
         ::close(lowest_free);
         int first_after = -1;
@@ -273,3 +278,42 @@ TEST_CASE("the environment chooses the seeds") {
 }
 
 }  // namespace
+
+namespace {
+
+/// From now on this process has no io_uring.
+bool refuse_rings() {
+    sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program{4, filter};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+task<> nothing_to_do() { co_return; }
+
+std::string complaints_of_all_settings() {
+    std::string all;
+    for (const sim::test_setting& where : sim::real_settings())
+        all += sim::complaint(sim::run_test(nothing_to_do, where));
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("a machine without io_uring fails the ring's tests until it is told to leave them out") {
+    const ending told = in_child([] {
+        ::unsetenv("OURO_REACTOR");
+        if (!refuse_rings()) return 1;
+        std::fputs(complaints_of_all_settings().c_str(), stderr);
+        ::setenv("OURO_REACTOR", "epoll", 1);
+        return complaints_of_all_settings().empty() ? 0 : 2;
+    });
+    CHECK(told.exit_code == 0);
+    CHECK(told.says("uring cannot be had here: "));
+    CHECK(told.says("set OURO_REACTOR=epoll to leave its tests out"));
+}
