@@ -8,12 +8,14 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 namespace ouro::net {
 namespace {
@@ -43,10 +45,41 @@ bool is_stale(const endpoint& where) {
     return refused;
 }
 
-int bind_to(int fd, const endpoint& where, const listener_options& options) {
+/// Holds the folder of a Unix socket's file while a listener starts there, so that of two that
+/// start over one stale file the second finds the first one's, which listens by then. Where the
+/// folder cannot be had, files are not replaced.
+class folder_lock {
+public:
+    explicit folder_lock(std::string path) {
+        const std::size_t end = path.rfind('/');
+        path.resize(end == std::string::npos ? 0 : end + 1);
+        fd_ = ::open(path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        for (int tries = 0; fd_ >= 0 && !held_ && tries < tries_max; ++tries) {
+            held_ = ::flock(fd_, LOCK_EX | LOCK_NB) == 0;
+            if (!held_) ::usleep(try_again_us);
+        }
+    }
+    folder_lock(const folder_lock&) = delete;
+    folder_lock& operator=(const folder_lock&) = delete;
+    ~folder_lock() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+
+    bool held() const noexcept { return held_; }
+
+private:
+    // The others need a few system calls; somebody else may hold the folder for other reasons.
+    static constexpr int tries_max = 100;
+    static constexpr unsigned try_again_us = 1'000;
+
+    int fd_;
+    bool held_ = false;
+};
+
+int bind_to(int fd, const endpoint& where, bool may_replace) {
     const int bound = io().bind(fd, where.address(), where.length());
     if (bound != -EADDRINUSE || where.path().empty()) return bound;
-    if (!options.replace_stale || !files_are_real() || !is_stale(where)) return bound;
+    if (!may_replace || !is_stale(where)) return bound;
     ::unlink(std::string(where.path()).c_str());
     return io().bind(fd, where.address(), where.length());
 }
@@ -68,7 +101,10 @@ result<descriptor> listen_on(const endpoint& where, const listener_options& opti
     if (opened < 0) return error_of(opened);
     descriptor fd(opened);
     if (const auto set = set_options(opened, where.domain(), options); !set) return set.error();
-    if (const int bound = bind_to(opened, where, options); bound < 0) return error_of(bound);
+    std::optional<folder_lock> folder;
+    if (!where.path().empty() && files_are_real()) folder.emplace(std::string(where.path()));
+    const bool may_replace = options.replace_stale && folder && folder->held();
+    if (const int bound = bind_to(opened, where, may_replace); bound < 0) return error_of(bound);
     if (const int listens = io().listen(opened, options.backlog); listens < 0)
         return error_of(listens);
     return fd;

@@ -26,7 +26,9 @@ struct listener_options {
     bool reuse_port = false;
     /// An IPv6 listener takes IPv6 only, instead of IPv4 as well.
     bool v6_only = false;
-    /// A Unix socket's file is replaced when it is a socket on which nobody listens any more.
+    /// A Unix socket's file is replaced when it is a socket on which nobody listens any more. Its
+    /// folder is locked (flock) meanwhile, so of two that start at once, one is told that the
+    /// address is in use; a folder that cannot be read or locked leaves the file where it is.
     bool replace_stale = true;
     /// A Unix socket's file is removed on closing, if it is still this listener's.
     bool unlink_on_close = true;

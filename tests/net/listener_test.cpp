@@ -4,6 +4,7 @@
 #include <ouro/net/connect.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/log.hpp>
+#include <ouro/runtime/run.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/world.hpp>
 #include <ouro/runtime/spawn.hpp>
@@ -13,9 +14,11 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -283,6 +286,62 @@ OURO_TEST_KERNEL("a stale socket file is replaced") {
     leave_stale_file(path);
     CHECK(what_of(path, {.replace_stale = false}).ends_with("Address already in use"));
     ::unlink(std::string(path.path()).c_str());
+}
+
+namespace {
+
+/// Listens and holds on until `stop` ends; says at once whether it could.
+int start_there(const endpoint& where, int begin, int said, int stop) {
+    char byte;
+    if (::read(begin, &byte, 1) < 0) return 1;
+    auto listens = [](endpoint at, int to, int until) -> task<> {
+        std::optional<listener> mine;
+        try {
+            mine.emplace(at, listener_options{.unlink_on_close = false});
+        } catch (const std::system_error&) {
+        }
+        const char answer = mine ? 'y' : 'n';
+        static_cast<void>(!::write(to, &answer, 1));
+        char nothing;
+        static_cast<void>(!::read(until, &nothing, 1));
+        co_return;
+    };
+    run(listens(where, said, stop), {.reactor = {.kind = reactor_kind::epoll}});
+    return 0;
+}
+
+/// How many of two that start at the same moment over a stale file come to listen.
+int starters_over_stale_file() {
+    const endpoint path = fresh_path();
+    leave_stale_file(path);
+    int begin[2], said[2], stop[2];
+    REQUIRE((::pipe(begin) == 0 && ::pipe(said) == 0 && ::pipe(stop) == 0));
+    pid_t children[2];
+    for (pid_t& child : children) {
+        child = ::fork();
+        if (child != 0) continue;
+        ::close(begin[1]);
+        ::close(stop[1]);
+        ::_exit(start_there(path, begin[0], said[1], stop[0]));
+    }
+    ::close(begin[1]);  // both go
+    int listening = 0;
+    for (int i = 0; i < 2; ++i) {
+        char answer = 'n';
+        static_cast<void>(!::read(said[0], &answer, 1));
+        listening += answer == 'y';
+    }
+    ::close(stop[1]);
+    for (const pid_t child : children) ::waitpid(child, nullptr, 0);
+    for (const int fd : {begin[0], said[0], said[1], stop[0]}) ::close(fd);
+    ::unlink(std::string(path.path()).c_str());
+    return listening;
+}
+
+}  // namespace
+
+TEST_CASE("of two that start over one stale socket file, exactly one listens") {
+    for (int round = 0; round < 100; ++round) REQUIRE(starters_over_stale_file() == 1);
 }
 
 OURO_TEST_KERNEL("the file of a living listener is not replaced, even when its backlog is full") {
