@@ -12,7 +12,7 @@ result<peer_credentials> peer_credentials_of(int fd) noexcept {
     socklen_t size = sizeof who;
     const int got = executor::current().io().get_option(fd, SOL_SOCKET, SO_PEERCRED, &who, &size);
     if (got < 0) return error_of(got);
-    // What other sockets answer. Process 0 alone is a peer whom this one cannot see, in a container.
+    // What other sockets answer. Process 0 alone is a peer in a container, not to be seen here.
     if (who.pid == 0 && who.uid == static_cast<uid_t>(-1)) return error_of(-ENOTCONN);
     return peer_credentials{who.pid, who.uid, who.gid};
 }

@@ -219,7 +219,7 @@ def together(house):
                                  capture_output=True)
             if run.returncode != 0:
                 what = " ".join([*compiler, standard, *more])
-                yield f"meson.build:1: public headers do not compile together ({what}):\n{run.stderr}"
+                yield f"meson.build:1: headers do not compile together ({what}):\n{run.stderr}"
 
 
 # --- what is listed where ---------------------------------------------------------------------
