@@ -118,8 +118,8 @@ public:
         return begin() && start(by.promise());
     }
 
-    /// True when it was not sent because its server went down, or is a read that may be repeated, and
-    /// its key is another server's now: await it again.
+    /// True when it was not sent because its server went down, or is a read that may be repeated,
+    /// and its key is another server's now: await it again.
     bool moves_on() noexcept;
 
     memcached::outcome outcome() const noexcept { return outcome_; }

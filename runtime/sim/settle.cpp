@@ -7,8 +7,8 @@
 namespace ouro {
 namespace {
 
-// In simulation a second look is enough, if nothing has happened since the first: a flusher that runs
-// after this one may start an operation, and do so again in the turn after its completion.
+// In simulation a second look is enough, if nothing has happened since the first: a flusher that
+// runs after this one may start an operation, and do so again in the turn after its completion.
 constexpr int quiet_turns_in_simulation = 2;
 // The kernel finishes local work in another context; let it have the processor in between.
 constexpr int quiet_turns_in_reality = 32;

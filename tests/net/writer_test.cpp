@@ -30,8 +30,7 @@ using net::writer_options;
 
 namespace {
 
-/// More than a socket pair takes while nobody reads. A simulated one takes 64 KiB, and what is more
-/// than that shows nothing and costs time with every seed.
+/// More than a socket pair takes while nobody reads; a simulated one takes 64 KiB.
 std::size_t too_much() { return sim::world::current_or_null() ? 100'000 : 6 << 20; }
 
 task<std::string> receive(stream& from, std::size_t n) {
