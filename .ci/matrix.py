@@ -24,7 +24,7 @@ from tree import Tree  # noqa: E402  (what ./dev is made of)
 
 # clang marks undefined symbols of the sanitizers in our libraries; they come with the program.
 SANITIZED = ["--buildtype=plain", "-Doptimization=1", "-Dcpp_args=-g1", "-Db_lundef=false"]
-STRICT = ["-Ddebug=false", "-Dcpp_args=-g1", "-Dwerror=true"]
+QUICK = ["-Ddebug=false", "-Dcpp_args=-g1"]
 GCC = {"CXX": "g++", "CC": "gcc"}
 CLANG = {"CXX": "clang++-19", "CC": "clang-19", "CXX_LD": "lld", "CC_LD": "lld"}
 
@@ -102,11 +102,13 @@ BUILDS = [
         Leg("asan", [*UNITS, "--no-suite", "fuzz", "--timeout-multiplier=6"]),
         Leg("fuzz", ["--suite", "fuzz", "--timeout-multiplier=4"]),
     ]),
-    # The tests are optimised here: headers become part of them.
-    Build("gcc", [*STRICT, "-Dtest_optimization=2"], GCC,
+    # The tests are optimised here: headers become part of them. What g++ then warns of, it guesses
+    # (maybe-uninitialized in coroutine frames), so warnings are errors in the other builds.
+    Build("gcc", [*QUICK, "-Dtest_optimization=2"], GCC,
           [Leg("gcc", [*UNITS, "--timeout-multiplier=2"])]),
     # Without precompiled headers, so that each source has to name what it uses.
-    Build("debug", [*STRICT, "-Doptimization=0", "-Db_pch=false", "-Dbenches=disabled"], GCC,
+    Build("debug", [*QUICK, "-Dwerror=true", "-Doptimization=0", "-Db_pch=false",
+                    "-Dbenches=disabled"], GCC,
           [Leg("debug", [*UNITS, "--timeout-multiplier=2"])]),
     Build("tsan", [*SANITIZED, "-Db_sanitize=thread", "-Dbenches=disabled"], CLANG,
           [Leg("tsan", ["--suite", "threads", "--timeout-multiplier=8"])], suites=["threads"]),
