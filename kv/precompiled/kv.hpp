@@ -1,7 +1,7 @@
 // precompiled/kv.hpp: what nearly every source of kv includes, read once per build.
 //
 // Each source still names what it uses: CI also builds without precompiled headers (-Db_pch=false).
-#pragma once
+// No guard: it is compiled by itself, where g++ warns of one.
 
 #include <ouro/net/session.hpp>
 #include <ouro/runtime/as_result.hpp>

@@ -1,7 +1,7 @@
 // precompiled/net.hpp: what nearly every source of net includes, read once per build.
 //
 // Each source still names what it uses: CI also builds without precompiled headers (-Db_pch=false).
-#pragma once
+// No guard: it is compiled by itself, where g++ warns of one.
 
 #include <ouro/net/stream.hpp>
 #include <ouro/runtime/as_result.hpp>

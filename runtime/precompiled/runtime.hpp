@@ -1,7 +1,7 @@
 // precompiled/runtime.hpp: what nearly every source of runtime includes, read once per build.
 //
 // Each source still names what it uses: CI also builds without precompiled headers (-Db_pch=false).
-#pragma once
+// No guard: it is compiled by itself, where g++ warns of one.
 
 #include <ouro/runtime/executor.hpp>
 #include <ouro/runtime/io/io_await.hpp>

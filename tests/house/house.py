@@ -132,7 +132,7 @@ def includes(house):
             formatting = name.endswith("format.hpp") and target.startswith("fmt/")
             if COSTLY.match(target) and not formatting:
                 yield f"{name}:{number}: <{target}> in a header costs every user its compile time"
-        if "#pragma once" not in house.lines(name):
+        if "#pragma once" not in house.lines(name) and "/precompiled/" not in name:
             yield f"{name}:1: no #pragma once"
 
 

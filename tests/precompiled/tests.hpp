@@ -1,7 +1,7 @@
 // precompiled/tests.hpp: what nearly every test includes, read once per crate and build.
 //
 // Each test still names what it uses: CI also builds without precompiled headers (-Db_pch=false).
-#pragma once
+// No guard: it is compiled by itself, where g++ warns of one.
 
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
