@@ -11,7 +11,7 @@ void descriptor::close() noexcept {
     waiter_ = nullptr;
     if (!is_open()) return;
     leases_.forget();
-    executor::current().io().close(std::exchange(number_, -1));
+    executor::current("a socket or file").io().close(std::exchange(number_, -1));
 }
 
 void descriptor::bequeath() noexcept {
@@ -22,7 +22,7 @@ void descriptor::bequeath() noexcept {
 
 int descriptor::release() noexcept {
     OURO_ASSERT(idle());
-    if (is_open()) executor::current().io().forget(number_);
+    if (is_open()) executor::current("a socket or file").io().forget(number_);
     return std::exchange(number_, -1);
 }
 
