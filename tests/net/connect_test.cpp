@@ -176,10 +176,10 @@ OURO_TEST_IO("localhost connects, whatever family answers") {
 OURO_TEST_IO("an address that refuses makes way for the next at once") {
     listener at(endpoint{"127.0.0.1", 0});
     const time_point before = clock::exact_now();
-    const connect_options patient{.attempt_delay = std::chrono::hours(1)};
+    const connect_options patient{.attempt_delay = std::chrono::hours(24)};
     CHECK(co_await what_of_any(list(other_closed_port(), at.local()), patient) ==
           "connected to " + at.local().to_string());
-    CHECK(clock::exact_now() - before < std::chrono::minutes(1));
+    CHECK(clock::exact_now() - before < patient.attempt_delay);
     co_await accept_one(at);
 }
 

@@ -83,12 +83,6 @@ task<> wait_for_nothing() {
     co_await nothing;
 }
 
-std::chrono::steady_clock::duration time_of(auto&& act) {
-    const auto start = std::chrono::steady_clock::now();
-    act();
-    return std::chrono::steady_clock::now() - start;
-}
-
 }  // namespace
 
 TEST_CASE("the exit code is what main returns, and 0 for a main without a value") {
@@ -181,10 +175,7 @@ TEST_CASE("what outlives the grace period is named and left behind") {
             stuck.detach();
             co_await sleep_for(1ms);
         };
-        int got = 0;
-        const auto took = time_of([&] { got = run(main(), impatient()); });
-        if (took > 10s) return 9;
-        return got;
+        return run(main(), impatient());  // which is over well before the hour is
     });
     CHECK(how.exit_code == 1);
     CHECK(how.says("grace period"));

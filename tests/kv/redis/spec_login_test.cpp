@@ -70,11 +70,10 @@ OURO_TEST_REAL("a user that is taken away while it is connected gets a typed err
     co_await admin.command("ACL DELUSER", "carol");
     // The server ends her connection, and does not let her in again.
     failure refused;
-    for (int tries = 0; tries < 1000 && refused.code != redis::errc::wrong_password; ++tries) {
+    while (refused.code != redis::errc::wrong_password) {
         refused = co_await failure_of(db.get("a"));
         co_await sleep_for(1ms);
     }
-    CHECK(refused.code == redis::errc::wrong_password);
     co_await db.close();
     co_await admin.close();
 }

@@ -48,12 +48,10 @@ OURO_TEST("time stands still while tasks run") {
     CHECK(clock::exact_now() == before);
 }
 
-TEST_CASE("a year passes in no time") {
-    const auto before = std::chrono::steady_clock::now();
-    run_simulated([]() -> task<> {
-        for (int day = 0; day < 365; ++day) co_await sleep_for(24h);
-    }());
-    CHECK(std::chrono::steady_clock::now() - before < 5s);
+OURO_TEST("a year passes without anybody waiting for it") {
+    const time_point before = clock::exact_now();
+    for (int day = 0; day < 365; ++day) co_await sleep_for(24h);
+    CHECK(clock::exact_now() == before + 365 * 24h);
 }
 
 }  // namespace
