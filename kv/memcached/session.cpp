@@ -130,7 +130,7 @@ void session::failed_once_more(std::error_code why) {
 }
 
 std::error_code session::refuse(std::error_code code, std::string_view words) {
-    refusal_ = {code, std::string(words)};
+    refusal_ = {code, without_secret(std::string(words), options_.password)};
     return code;
 }
 
