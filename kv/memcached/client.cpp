@@ -17,16 +17,7 @@ client::~client() = default;
 
 // Not coroutines: what the arguments refer to need not outlive the call.
 task<client> client::connect(std::string_view servers, const client_options& options) {
-    std::vector<server> all;
-    while (!servers.empty()) {
-        const std::size_t end = std::min(servers.find(','), servers.size());
-        std::string_view one = servers.substr(0, end);
-        servers.remove_prefix(std::min(end + 1, servers.size()));
-        while (one.starts_with(' ')) one.remove_prefix(1);
-        while (one.ends_with(' ')) one.remove_suffix(1);
-        all.emplace_back(std::string(one));
-    }
-    return connect(std::move(all), options);
+    return connect(parse_servers(servers), options);
 }
 
 task<client> client::connect(std::vector<server> servers, const client_options& options) {

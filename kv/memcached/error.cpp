@@ -71,6 +71,15 @@ error::error(std::error_code code, net::fate how_far, std::string_view server,
       server_(server),
       how_far_(how_far) {}
 
+std::string without_secret(std::string text, std::string_view secret) {
+    constexpr std::string_view stars = "***";
+    if (secret.empty()) return text;
+    for (std::size_t at = text.find(secret); at != std::string::npos;
+         at = text.find(secret, at + stars.size()))
+        text.replace(at, secret.size(), stars);
+    return text;
+}
+
 errc code_of_client_error(std::string_view words) noexcept {
     if (contains(words, "non-numeric")) return errc::not_a_number;
     if (contains(words, "unauthenticated") || contains(words, "authentication failure"))

@@ -2,6 +2,7 @@
 
 #include <ouro/kv/memcached/error.hpp>
 
+#include <algorithm>
 #include <charconv>
 
 namespace ouro::memcached {
@@ -11,6 +12,15 @@ namespace {
     std::string words = "\"";
     (words += text) += "\" ";
     throw error(ouro::errc::bad_address, net::fate::unsent, {}, words += why);
+}
+
+/// URLs and what has an '@' may hold a password, so they are not quoted.
+void refuse_login(std::string_view text) {
+    if (text.find('@') == std::string_view::npos && text.find("://") == std::string_view::npos)
+        return;
+    throw error(ouro::errc::bad_address, net::fate::unsent, {},
+                "an address is host, host:port, [address]:port or unix:/path; it has no scheme and "
+                "no '@': user and password are options of the client");
 }
 
 std::uint16_t parse_port(std::string_view text, std::string_view whole) {
@@ -23,13 +33,31 @@ std::uint16_t parse_port(std::string_view text, std::string_view whole) {
 
 }  // namespace
 
+std::vector<server> parse_servers(std::string_view list) {
+    std::vector<server> all;
+    bool secret = false;
+    while (!list.empty()) {
+        const std::size_t end = std::min(list.find(','), list.size());
+        std::string_view one = list.substr(0, end);
+        list.remove_prefix(std::min(end + 1, list.size()));
+        while (one.starts_with(' ')) one.remove_prefix(1);
+        while (one.ends_with(' ')) one.remove_suffix(1);
+        secret = secret || (!one.starts_with("unix:") && one.find('@') != std::string_view::npos);
+        all.emplace_back(std::string(one));
+    }
+    // A password may hold a comma: then the address before it must not be quoted, either.
+    if (secret) refuse_login("@");
+    return all;
+}
+
 address parse_address(std::string_view text) {
     if (text.starts_with("unix:")) {
         if (text.size() == 5) refuse(text, "names no socket");
         return {{}, 0, std::string(text.substr(5))};
     }
+    refuse_login(text);
     for (const char c : text)
-        if (static_cast<unsigned char>(c) <= ' ' || c == '/' || c == '@')
+        if (static_cast<unsigned char>(c) <= ' ' || c == '/')
             refuse(text, "is no server: host, host:port, [address]:port or unix:/path");
     std::string_view host = text;
     std::string_view port;

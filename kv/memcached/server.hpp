@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace ouro::memcached {
 
@@ -30,8 +31,13 @@ struct address {
     std::string path;        ///< of a Unix socket, "@name" for an abstract one
 };
 
-/// Reads an address. Throws memcached::error with ouro::errc::bad_address, which quotes it.
+/// Reads an address. Throws memcached::error with ouro::errc::bad_address, which quotes it unless
+/// it may hold a password: an '@', a scheme.
 address parse_address(std::string_view text);
+
+/// The addresses of a list like "10.0.0.1, 10.0.0.2:11300", not looked at but for an '@', which is
+/// refused as above.
+std::vector<server> parse_servers(std::string_view list);
 
 /// "127.0.0.1:11211", "[::1]:11211", "unix:/run/memcached.sock".
 std::string to_string(const address& where);

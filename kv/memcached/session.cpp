@@ -144,7 +144,7 @@ void session::failed_once_more(std::error_code why) {
 std::error_code session::refuse(std::error_code code, std::string_view words) noexcept {
     refusal_.code = code;
     try {
-        refusal_.words = std::string(words);
+        refusal_.words = without_secret(std::string(words), options_.password);
     } catch (const std::bad_alloc&) {  // the code says enough
         refusal_.words.clear();
     }

@@ -117,11 +117,36 @@ std::string text_of(net::fate how_far, std::string_view about, std::string_view 
 
 error::error(std::error_code code, net::fate how_far, std::string_view about,
              std::string_view words)
-    : std::system_error(code, text_of(how_far, about, words)), words_(words), how_far_(how_far) {}
+    : std::system_error(code, text_of(how_far, about, without_arguments(words))),
+      words_(without_arguments(words)),
+      how_far_(how_far) {}
 
 const std::error_category& category() noexcept {
     static const redis_category instance;
     return instance;
+}
+
+std::string without_arguments(std::string_view words) {
+    constexpr std::string_view modifier = "modifier '";
+    std::string shown(words.substr(0, words.find(", with args beginning with")));
+    const std::size_t quoted = shown.find(modifier);
+    if (quoted == std::string::npos) return shown;
+    const std::size_t begin = quoted + modifier.size();
+    // '>' and '<' stand before a password, '#' and '!' before the hash of one.
+    if (begin == shown.size() || std::string_view("<>#!").find(shown[begin]) == std::string::npos)
+        return shown;
+    const std::size_t end = shown.rfind("': ");
+    const bool ends = end != std::string::npos && end > begin;
+    return shown.replace(begin + 1, (ends ? end : shown.size()) - begin - 1, "***");
+}
+
+std::string without_secret(std::string text, std::string_view secret) {
+    constexpr std::string_view stars = "***";
+    if (secret.empty()) return text;
+    for (std::size_t at = text.find(secret); at != std::string::npos;
+         at = text.find(secret, at + stars.size()))
+        text.replace(at, secret.size(), stars);
+    return text;
 }
 
 errc code_of(std::string_view words) noexcept {

@@ -62,7 +62,15 @@ inline std::error_code make_error_code(errc code) noexcept {
 /// The code for a server's error message: "WRONGTYPE Operation against a key…".
 errc code_of(std::string_view words) noexcept;
 
+/// A server's message without what it quotes of the command: the arguments of one that it does not
+/// know, and the passwords of ACL modifiers. They may be secret, and messages end up in logs.
+std::string without_arguments(std::string_view words);
+
+/// `text` with every `secret` in it replaced by "***"; an empty one is none.
+std::string without_secret(std::string text, std::string_view secret);
+
 /// What the awaitables of this crate throw: the code, what the server said, and how far it came.
+/// Neither what() nor words() show a password or an argument.
 class error : public std::system_error {
 public:
     /// `words` is the server's message without its '-', or empty; `about` names the command.

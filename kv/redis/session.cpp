@@ -290,7 +290,9 @@ task<std::error_code> session::read_reply() {
 
 std::error_code session::check_greeting(const command& asked) {
     const value said = answer_;
-    if (said.is_error()) return refuse(code_of(said.text()), said.text());
+    if (said.is_error())  // whoever it is may say again what we have said
+        return refuse(code_of(said.text()),
+                      without_secret(without_arguments(said.text()), options_.password));
     if (asked.info().id == verb::role && !options_.role.empty()) return check_role(said);
     if (asked.info().id != verb::hello) return {};
     static_cast<void>(for_each_pair(said, [this](const value& key, const value& about) {

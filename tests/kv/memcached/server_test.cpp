@@ -43,8 +43,30 @@ TEST_CASE("what is no server is quoted with what is wrong") {
     CHECK(refusal("[::1]x") == "\"[::1]x\" has something behind its bracket");
     CHECK(refusal("[::1]:") == "\"[::1]:\" has no port of 1 to 65535");
     CHECK(refusal("unix:") == "\"unix:\" names no socket");
-    for (const char* bad : {"memcached://host", "user@host", "a b", "host\r\n", "/run/socket"})
+    for (const char* bad : {"a b", "host\r\n", "/run/socket"})
         CHECK(refusal(bad).find("is no server") != std::string::npos);
+}
+
+TEST_CASE("what may hold a password is not quoted") {
+    for (const char* bad : {"user:secret@host", "memcached://secret", "secret@", "@secret",
+                            "memcached://user:secret@host:11211/"}) {
+        const std::string words = refusal(bad);
+        CHECK(words.find("no scheme and no '@'") != std::string::npos);
+        CHECK(words.find("secret") == std::string::npos);
+    }
+    for (const char* list :
+         {"10.0.0.1, user:secret@host", "user:sec,ret@host", "a:sec, b:r, c@d"}) {
+        std::string words;
+        try {
+            parse_servers(list);
+        } catch (const error& failure) {
+            words = failure.what();
+        }
+        CHECK(words.find("no scheme and no '@'") != std::string::npos);
+        CHECK(words.find("sec") == std::string::npos);
+    }
+    CHECK(parse_servers("10.0.0.1 , unix:@name,c:7").size() == 3);
+    CHECK(parse_servers("10.0.0.1 , unix:@name,c:7")[1].at == "unix:@name");
 }
 
 }  // namespace

@@ -473,5 +473,24 @@ OURO_TEST("a client that dies ends what waits, and one that closes waits for its
     cache.reset();
 }
 
+OURO_TEST("what a peer says back of a password is shown to nobody") {
+    const std::vector<std::string> said = {"CLIENT_ERROR authentication failure of user sesame\r\n",
+                                           "user sesame?\r\n", "ERROR\r\nsesame\r\n"};
+    for (const std::string& words : said) {
+        fake_server server([&words](const heard_request&, fake_caller&) { return words; }, false);
+        client_options options;
+        options.user = "user";
+        options.password = "sesame";
+        std::string shown;
+        try {
+            static_cast<void>(co_await client::connect(server.address(), options));
+        } catch (const error& failure) {
+            shown = failure.what() + failure.words();
+        }
+        CHECK(!shown.empty());
+        CHECK(shown.find("sesame") == std::string::npos);
+    }
+}
+
 }  // namespace
 }  // namespace ouro::memcached

@@ -98,3 +98,26 @@ TEST_CASE("an error says which command failed, and how") {
     CHECK(copy.words() == said.words());
     CHECK(copy.words().data() != said.words().data());
 }
+
+TEST_CASE("an error shows no argument that the server quotes") {
+    const auto shown = [](std::string_view words) {
+        const redis::error said(redis::errc::server_error, net::fate::answered, "X", words);
+        CHECK(std::string(said.what()).find("sesame") == std::string::npos);
+        return std::string(said.words());
+    };
+    CHECK(shown("ERR unknown command 'LOGIN', with args beginning with: 'sesame' 'x' ") ==
+          "ERR unknown command 'LOGIN'");
+    CHECK(shown("ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `sesame`, ") ==
+          "ERR unknown command `HELLO`");
+    CHECK(shown("ERR Error in ACL SETUSER modifier '<sesame': The password …") ==
+          "ERR Error in ACL SETUSER modifier '<***': The password …");
+    CHECK(shown("ERR Error in ACL SETUSER modifier '#ses': ame': The hash …") ==
+          "ERR Error in ACL SETUSER modifier '#***': The hash …");
+    CHECK(shown("ERR Error in ACL SETUSER modifier '>sesame") ==
+          "ERR Error in ACL SETUSER modifier '>***");
+    CHECK(shown("ERR Error in ACL SETUSER modifier '+nosuch': Unknown command") ==
+          "ERR Error in ACL SETUSER modifier '+nosuch': Unknown command");
+    CHECK(redis::without_secret("a sesame and sesamesesame", "sesame") == "a *** and ******");
+    CHECK(redis::without_secret("***", "*") == "*********");
+    CHECK(redis::without_secret("as it is", "") == "as it is");
+}

@@ -346,4 +346,27 @@ TEST_CASE("it can be cancelled anywhere") {
     CHECK(report.points > 20);
 }
 
+OURO_TEST("a server that says the password back has it shown to nobody") {
+    fake_server server(
+        [](const words_said& said, fake_caller&) {
+            std::string all = "-ERR no such user:";
+            for (const std::string& word : said) all += " " + word;
+            return all + "\r\n";
+        },
+        false);
+    for (const int protocol : {2, 3}) {
+        redis::client_options options;
+        options.protocol = protocol;
+        const std::string url = "redis://alice:sesame@127.0.0.1:" + std::to_string(server.port());
+        std::string shown;
+        try {
+            static_cast<void>(co_await client::connect(url, options));
+        } catch (const redis::error& failure) {
+            shown = std::string(failure.what()) + std::string(failure.words());
+        }
+        CHECK(shown.find("no such user") != std::string::npos);
+        CHECK(shown.find("sesame") == std::string::npos);
+    }
+}
+
 }  // namespace
