@@ -261,8 +261,9 @@ int main(int argc, char** argv) {
     const std::string reactor = given.choice("reactor", "auto", {"auto", "uring", "epoll"});
 
     const std::string backplane = given.text("backplane", "");
-    if (given.has("backplane") && !redis::url::parse(backplane))
-        examples::wrong_usage("--backplane needs a URL such as redis://127.0.0.1:6379");
+    std::string wrong;
+    if (given.has("backplane") && !redis::url::parse(backplane, wrong))
+        examples::wrong_usage("--backplane needs a URL such as redis://127.0.0.1:6379: " + wrong);
 
     settings how{.listen = *address, .report = given.time("report", 0s), .backplane = backplane};
     if (slow == "drop") how.slow = pubsub::slow_policy::drop;

@@ -1,15 +1,10 @@
 #include <ouro/kv/redis/client.hpp>
 
-#include <ouro/kv/redis/error.hpp>
-
 namespace ouro::redis {
 
 task<client> client::connect(std::string where, client_options options) {
-    const result<url> parsed = url::parse(where);
-    if (!parsed)
-        throw error(parsed.error(), net::fate::unsent, "connect",
-                    {});  // the URL may hold a password
-    co_return co_await connect(*parsed, std::move(options));
+    const url parsed = url::read(where);
+    co_return co_await connect(parsed, std::move(options));
 }
 
 task<client> client::connect(url where, client_options options) {

@@ -61,8 +61,7 @@ client_core::client_core(session_options how, client_options options)
       how_(std::move(how)),
       opener_(new opener(how_)),
       pool_(std::unique_ptr<net::pool_connector<connection>>(opener_),
-            {.connections_max = options_.dedicated_max,
-             .connect_timeout = options_.connect_timeout}) {
+            {.connections_max = options_.dedicated_max, .connect_timeout = how_.connect_timeout}) {
     OURO_ASSERT(options_.connections > 0 && options_.dedicated_max > 0);
     for (std::size_t n = 0; n < options_.connections; ++n) shared_.push_back(session::open(how_));
 }
@@ -73,14 +72,16 @@ session_options client_core::options_of(const url& where, const client_options& 
     how.user = where.user;
     how.password = where.password;
     how.database = where.database;
-    how.client_name = options.client_name;
-    how.protocol = options.protocol;
-    how.connect_timeout = options.connect_timeout;
+    how.client_name = where.client_name;
+    if (how.client_name.empty()) how.client_name = options.client_name;
+    how.protocol = where.protocol != 0 ? where.protocol : options.protocol;
+    how.connect_timeout = where.connect_timeout.value_or(options.connect_timeout);
     how.idle_ping = options.idle_ping;
     how.repeats = options.repeats;
     how.repeat_writes = options.repeat_writes;
     how.backoff = options.backoff;
     how.requests = options.requests;
+    if (where.request_timeout) how.requests.request_timeout = *where.request_timeout;
     how.limits = options.limits;
     return how;
 }

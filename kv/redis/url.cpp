@@ -2,7 +2,9 @@
 
 #include <ouro/kv/redis/error.hpp>
 
+#include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <optional>
 
 namespace ouro::redis {
@@ -39,73 +41,239 @@ bool read_number(std::string_view text, Number& into) noexcept {
     return stop == end && error == std::errc();
 }
 
-/// Whether it may be a host: a '?' belongs to a query, which "redis:" does not have.
-bool is_host(std::string_view text) noexcept {
-    for (const char c : text)
-        if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f || c == '?' || c == '#' || c == '@')
-            return false;
-    return true;
+std::string lower(std::string_view text) {
+    std::string small;
+    for (const char c : text) small += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    return small;
 }
 
-/// Takes "scheme:" and "//" from the front.
-std::string_view take_scheme(std::string_view& text) noexcept {
-    const std::size_t slashes = text.find("://");
-    if (slashes != std::string_view::npos) {
-        const std::string_view scheme = slashes == 0 ? "none" : text.substr(0, slashes);
-        text.remove_prefix(slashes + 3);
-        return scheme;
+bool has_blank(std::string_view text) noexcept {
+    for (const char c : text)
+        if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f) return true;
+    return false;
+}
+
+/// What is wrong, as a sentence; null: nothing.
+using fault = const char*;
+
+constexpr fault bad_percent = "has a '%' that is not followed by two hex digits";
+
+/// Reads one URL. Its functions return null, or what is wrong with the part that `part_` names.
+class url_reader {
+public:
+    explicit url_reader(std::string_view text) : text_(text) {}
+
+    /// Zero: it was read.
+    std::error_code read(url& into) {
+        const std::string scheme = take_scheme();
+        if (scheme == "rediss" || scheme == "valkeys") {
+            part_ = "the scheme";
+            fault_ = "asks for TLS";
+            return errc::no_tls;
+        }
+        fault_ = read_parts(scheme, into);
+        return fault_ ? make_error_code(errc::bad_url) : std::error_code();
     }
-    if (text.starts_with("unix:")) {
-        text.remove_prefix(5);
+    std::string why() const { return std::string(part_) + " " + fault_; }
+
+private:
+    std::string take_scheme() {
+        const std::size_t slashes = text_.find("://");
+        if (slashes != std::string_view::npos) {
+            const std::string scheme = slashes == 0 ? "none" : lower(text_.substr(0, slashes));
+            text_.remove_prefix(slashes + 3);
+            return scheme;
+        }
+        if (lower(text_.substr(0, 5)) != "unix:") return {};
+        text_.remove_prefix(5);
+        has_authority_ = !text_.starts_with('@');  // else it is the name of an abstract socket
         return "unix";
     }
-    return {};
-}
 
-bool read_login(std::string_view text, url& into) {
-    const std::size_t colon = text.find(':');
-    const auto user = percent_decoded(text.substr(0, colon));
-    const auto password =
-        percent_decoded(colon == std::string_view::npos ? "" : text.substr(colon + 1));
-    if (!user || !password) return false;
-    into.user = *user;
-    into.password = *password;
-    return true;
-}
-
-bool read_host(std::string_view text, address& into) {
-    std::string_view port;
-    if (text.starts_with('[')) {
-        const std::size_t end = text.find(']');
-        if (end == std::string_view::npos || end == 1) return false;
-        if (!is_host(text.substr(1, end - 1))) return false;
-        into.host = text.substr(1, end - 1);
-        text.remove_prefix(end + 1);
-        if (!text.empty() && text.front() != ':') return false;
-        if (!text.empty()) port = text.substr(1);
-        if (!text.empty() && port.empty()) return false;
-    } else {
-        const std::size_t colon = text.find(':');
-        if (text.find(':', colon + 1) != std::string_view::npos && colon != std::string_view::npos)
-            return false;  // an IPv6 address has to stand in brackets
-        const auto host = percent_decoded(text.substr(0, colon));
-        if (!host || !is_host(*host)) return false;
-        if (!host->empty()) into.host = *host;
-        if (colon != std::string_view::npos) port = text.substr(colon + 1);
-        if (colon != std::string_view::npos && port.empty()) return false;
+    fault read_parts(std::string_view scheme, url& into) {
+        const bool local = scheme == "unix" || scheme == "redis+unix" || scheme == "redis-socket";
+        part_ = "the scheme";
+        if (!local && !scheme.empty() && scheme != "redis" && scheme != "valkey")
+            return "is not redis, valkey or unix";
+        part_ = "the URL";
+        if (text_.find('\0') != std::string_view::npos) return "has a NUL in it";
+        const std::size_t end = std::min(text_.find_first_of("/?#"), text_.size());
+        const std::size_t at = has_authority_ ? text_.substr(0, end).rfind('@') : at_none;
+        if (at != at_none) {
+            if (const fault wrong = read_login(text_.substr(0, at), into)) return wrong;
+            text_.remove_prefix(at + 1);
+        }
+        const std::size_t question = std::min(text_.find('?'), text_.size());
+        const std::string_view place = text_.substr(0, question);
+        fault wrong = local ? read_path(place, into) : read_place(place, into);
+        if (!wrong && question < text_.size()) wrong = read_query(text_.substr(question + 1), into);
+        if (wrong && !local && at == at_none && text_.find('@') != std::string_view::npos) {
+            part_ = "the user or the password";
+            return "holds a '/', '?' or '#', which is written %2F, %3F, %23";
+        }
+        return wrong;
     }
-    return port.empty() || (read_number(port, into.port) && into.port != 0);
-}
 
-bool read_unix(std::string_view text, url& into) {
-    const std::size_t question = text.find('?');
-    const auto path = percent_decoded(text.substr(0, question));
-    if (!path || path->empty() || path->find('\0') != std::string::npos) return false;
-    into.where.path = *path;
-    if (question == std::string_view::npos) return true;
-    const std::string_view query = text.substr(question + 1);
-    return query.starts_with("db=") && read_number(query.substr(3), into.database);
-}
+    fault read_login(std::string_view text, url& into) {
+        const std::size_t colon = text.find(':');
+        part_ = "the user";
+        const auto user = percent_decoded(text.substr(0, colon));
+        if (!user) return bad_percent;
+        part_ = "the password";
+        const auto password =
+            percent_decoded(colon == std::string_view::npos ? "" : text.substr(colon + 1));
+        if (!password) return bad_percent;
+        into.user = *user;
+        into.password = *password;
+        return nullptr;
+    }
+
+    fault read_place(std::string_view text, url& into) {
+        const std::size_t slash = std::min(text.find('/'), text.size());
+        if (const fault wrong = read_host(text.substr(0, slash), into.where)) return wrong;
+        if (slash + 1 >= text.size()) return nullptr;
+        part_ = "the database";
+        if (!read_number(text.substr(slash + 1), into.database)) return "is not a number";
+        has_database_ = true;
+        return nullptr;
+    }
+
+    fault read_host(std::string_view text, address& into) {
+        part_ = "the host";
+        std::size_t end = 0;
+        if (text.starts_with('[')) {
+            end = text.find(']');
+            if (end == std::string_view::npos) return "has no closing bracket";
+            const std::string_view host = text.substr(1, end - 1);
+            if (host.empty() || has_blank(host) || host.find_first_of("#@") != at_none)
+                return "is no IPv6 address";
+            into.host = host;
+            ++end;
+        } else {
+            end = std::min(text.find(':'), text.size());
+            if (text.substr(end).find(':', 1) != std::string_view::npos)
+                return "has several colons: an IPv6 address stands in brackets";
+            const auto host = percent_decoded(text.substr(0, end));
+            if (!host) return bad_percent;
+            if (has_blank(*host)) return "has a blank or a control character";
+            if (host->find_first_of("?#@") != std::string::npos) return "has a '?', '#' or '@'";
+            if (!host->empty()) into.host = *host;
+        }
+        if (end == text.size()) return nullptr;
+        part_ = "the port";
+        if (text[end] != ':') return "is not separated by a colon";
+        const bool is_port = read_number(text.substr(end + 1), into.port) && into.port != 0;
+        return is_port ? nullptr : "is not a number from 1 to 65535";
+    }
+
+    fault read_path(std::string_view text, url& into) {
+        part_ = "the path";
+        const auto path = percent_decoded(text);
+        if (!path) return bad_percent;
+        if (path->empty()) return "is missing";
+        if (path->find('\0') != std::string::npos) return "has a NUL in it";
+        into.where.path = *path;
+        return nullptr;
+    }
+
+    fault read_query(std::string_view text, url& into) {
+        while (!text.empty()) {
+            const std::size_t end = std::min(text.find('&'), text.size());
+            const std::string_view one = text.substr(0, end);
+            text.remove_prefix(std::min(end + 1, text.size()));
+            const std::size_t equals = std::min(one.find('='), one.size());
+            part_ = "a parameter";
+            const auto name = percent_decoded(one.substr(0, equals));
+            const auto what = percent_decoded(equals == one.size() ? "" : one.substr(equals + 1));
+            if (!name || !what) return bad_percent;
+            if (equals == one.size()) return "has no value";
+            if (const fault wrong = read_parameter(plain(*name), *what, into)) return wrong;
+        }
+        return nullptr;
+    }
+
+    /// "client_name", "client-name" and "clientName" are one.
+    static std::string plain(std::string_view name) {
+        std::string small = lower(name);
+        std::erase_if(small, [](char c) { return c == '_' || c == '-'; });
+        return small;
+    }
+
+    fault read_parameter(std::string_view name, const std::string& what, url& into) {
+        if (name == "db" || name == "database") return read_database(what, into);
+        if (name == "user" || name == "username") return read_text("the user", what, into.user);
+        if (name == "password") return read_text("the password", what, into.password);
+        if (name == "clientname") return read_text("the client name", what, into.client_name);
+        if (name == "protocol") return read_protocol(what, into);
+        if (name == "connecttimeout" || name == "socketconnecttimeout" || name == "dialtimeout") {
+            if (const fault wrong = read_time("the connect timeout", what, into.connect_timeout))
+                return wrong;
+            return *into.connect_timeout == duration::zero() ? "is zero" : nullptr;
+        }
+        if (name == "timeout" || name == "sockettimeout" || name == "readtimeout" ||
+            name == "requesttimeout")
+            return read_time("the timeout", what, into.request_timeout);
+        return "is not one of db, user, password, protocol, client_name, connect_timeout, timeout";
+    }
+
+    fault read_database(std::string_view what, url& into) {
+        part_ = "the database";
+        std::uint32_t number = 0;
+        if (!read_number(what, number)) return "is not a number";
+        if (has_database_ && number != into.database) return "is said twice";
+        into.database = number;
+        has_database_ = true;
+        return nullptr;
+    }
+
+    fault read_text(const char* part, const std::string& what, std::string& into) {
+        part_ = part;
+        if (!into.empty() && into != what) return "is said twice";
+        into = what;
+        return nullptr;
+    }
+
+    fault read_protocol(std::string_view what, url& into) {
+        part_ = "the protocol";
+        const std::string small = lower(what);
+        const int number = small == "2" || small == "resp2"   ? 2
+                           : small == "3" || small == "resp3" ? 3
+                                                              : 0;
+        if (number == 0) return "is not 2 or 3";
+        if (into.protocol != 0 && into.protocol != number) return "is said twice";
+        into.protocol = number;
+        return nullptr;
+    }
+
+    fault read_time(const char* part, std::string_view what, std::optional<duration>& into) {
+        part_ = part;
+        double number = 0;
+        const char* const end = what.data() + what.size();
+        const auto [stop, error] = std::from_chars(what.data(), end, number);
+        const std::string_view unit(stop, static_cast<std::size_t>(end - stop));
+        const double seconds = unit.empty() || unit == "s" ? 1
+                               : unit == "ms"              ? 0.001
+                               : unit == "m"               ? 60
+                               : unit == "h"               ? 3600
+                                                           : 0;
+        constexpr double seconds_max = 1e9;
+        if (error != std::errc() || seconds == 0 || !(number >= 0)) return "is not a time";
+        if (number * seconds > seconds_max) return "is longer than 10^9 seconds";
+        const std::chrono::duration<double> length(number * seconds);
+        const auto read = std::chrono::duration_cast<duration>(length);
+        if (into && *into != read) return "is said twice";
+        into = read;
+        return nullptr;
+    }
+
+    static constexpr std::size_t at_none = std::string_view::npos;
+
+    std::string_view text_;  // what was not read yet
+    const char* part_ = "the URL";
+    fault fault_ = nullptr;
+    bool has_authority_ = true;
+    bool has_database_ = false;
+};
 
 }  // namespace
 
@@ -116,26 +284,24 @@ std::string to_string(const address& where) {
 }
 
 result<url> url::parse(std::string_view text) {
+    std::string why;
+    return parse(text, why);
+}
+
+result<url> url::parse(std::string_view text, std::string& why) {
     url made;
-    const std::string_view scheme = take_scheme(text);
-    if (scheme == "rediss") return make_error_code(errc::no_tls);
-    if (text.find('\0') != std::string_view::npos) return make_error_code(errc::bad_url);
-    const std::size_t at = text.substr(0, text.find('/')).rfind('@');
-    const bool login = at != std::string_view::npos;
-    if (login && !read_login(text.substr(0, at), made)) return make_error_code(errc::bad_url);
-    if (login) text.remove_prefix(at + 1);
-    bool good = false;
-    if (scheme == "unix" || scheme == "redis+unix" || scheme == "redis-socket") {
-        good = read_unix(text, made);
-    } else if (scheme.empty() || scheme == "redis") {
-        const std::size_t slash = text.find('/');
-        good = read_host(text.substr(0, slash), made.where);
-        const std::string_view path =
-            slash == std::string_view::npos ? std::string_view() : text.substr(slash + 1);
-        if (!path.empty()) good = good && read_number(path, made.database);
-    }
-    if (!good) return make_error_code(errc::bad_url);
-    return made;
+    url_reader reader(text);
+    const std::error_code refused = reader.read(made);
+    if (!refused) return made;
+    why = reader.why();
+    return refused;
+}
+
+url url::read(std::string_view text) {
+    std::string why;
+    const result<url> made = parse(text, why);
+    if (!made) throw error(made.error(), net::fate::unsent, "redis URL", why);
+    return *made;
 }
 
 }  // namespace ouro::redis

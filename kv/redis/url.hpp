@@ -2,9 +2,11 @@
 #pragma once
 
 #include <ouro/runtime/result.hpp>
+#include <ouro/runtime/time/clock.hpp>
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,11 +28,24 @@ std::string to_string(const address& where);
 
 /// The parts of
 ///
-///     redis://[[user]:password@][host][:port][/database]
-///     unix:///run/redis.sock[?db=database], unix:/run/redis.sock, redis+unix://…
+///     redis://[[user]:password@][host][:port][/database][?parameter=value&…]
+///     unix:///run/redis.sock[?…], unix:/run/redis.sock, unix:@name, redis+unix://…
 ///
-/// as registered with IANA for "redis"; user, password and path may be percent-encoded. "rediss"
-/// (TLS) is errc::no_tls.
+/// as registered with IANA for "redis"; "valkey" is the same. Schemes may be in capitals. User,
+/// password, host, path and values may be percent-encoded, and have to be where they hold one of
+/// "/?#%" (in a value '&', too). "rediss" and "valkeys" (TLS) are errc::no_tls.
+///
+/// Parameters, by the names that other clients have for them ('_', '-' and capitals do not count):
+///
+///     db, database                                   as behind the host
+///     user, username, password                       as before the host
+///     protocol                                       2, 3, resp2, resp3
+///     client_name                                    for CLIENT SETNAME
+///     connect_timeout, socket_connect_timeout, dial_timeout          client_options::connect_timeout
+///     timeout, socket_timeout, read_timeout, request_timeout         of a request; 0: none
+///
+/// Times are in seconds, "2.5", or have a unit of "ms", "s", "m", "h". What is said twice in
+/// different words is refused, and so is every other parameter.
 struct url {
     url() {}
 
@@ -39,8 +54,19 @@ struct url {
     std::string password;  ///< empty: none
     std::uint32_t database = 0;
 
-    /// Reads `text`; errc::bad_url. Without a scheme it is [host][:port][/database].
+    // What the parameters say, before the client's options.
+    int protocol = 0;         ///< 0: nothing
+    std::string client_name;  ///< empty: nothing
+    std::optional<duration> connect_timeout;
+    std::optional<duration> request_timeout;
+
+    /// Reads `text`; errc::bad_url, errc::no_tls. Without a scheme it is [host][:port][/database].
     static result<url> parse(std::string_view text);
+    /// The same, and says in `why` which part was refused, and what for. Nothing of the text is
+    /// quoted: any part may hold a password that was not encoded.
+    static result<url> parse(std::string_view text, std::string& why);
+    /// The same, and throws redis::error, whose words() are that.
+    static url read(std::string_view text);
 };
 
 }  // namespace ouro::redis
