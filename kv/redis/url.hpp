@@ -41,8 +41,8 @@ std::string to_string(const address& where);
 ///     user, username, password                       as before the host
 ///     protocol                                       2, 3, resp2, resp3
 ///     client_name                                    for CLIENT SETNAME
-///     connect_timeout, socket_connect_timeout, dial_timeout          client_options::connect_timeout
-///     timeout, socket_timeout, read_timeout, request_timeout         of a request; 0: none
+///     connect_timeout, socket_connect_timeout, dial_timeout    for connection and handshake
+///     timeout, socket_timeout, read_timeout, request_timeout    of a request; 0: none
 ///
 /// Times are in seconds, "2.5", or have a unit of "ms", "s", "m", "h". What is said twice in
 /// different words is refused, and so is every other parameter.
