@@ -1,6 +1,7 @@
 // task.hpp: the coroutine type: lazy, one owner, awaited once.
 #pragma once
 
+#include <ouro/runtime/compiler.hpp>
 #include <ouro/runtime/executor.hpp>
 #include <ouro/runtime/frame_pool.hpp>
 #include <ouro/runtime/result.hpp>

@@ -11,6 +11,8 @@ struct named {
     std::string_view name;
     T& into;
 };
+template <class T>
+named(std::string_view, T&) -> named<T>;  // clang 16 deduces nothing for aggregates
 
 template <class T>
 bool matches(std::string_view name, const value& from, const named<T>& field,
