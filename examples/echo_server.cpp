@@ -1,9 +1,10 @@
 // echo_server: an echo server as one would run it: options, workers, figures at the end.
 //
-//   echo_server --listen 127.0.0.1:7000 --reactor uring --workers 2
+//   echo_server --listen 127.0.0.1:7000 --reactor uring --workers 2 [--buffers own|lent]
+//               [--connections 1000] [--drain 5s]
 
 #include "arguments.hpp"
-#include <ouro/net/listener.hpp>
+#include <ouro/net/server.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/executor.hpp>
 #include <ouro/runtime/remote.hpp>
@@ -22,6 +23,8 @@ namespace {
 struct settings {
     net::endpoint listen;
     bool lend_buffers = false;  // an idle connection then holds no buffer
+    std::size_t connections_max = 0;
+    duration drain{};  // how long connections may go on once it is told to stop
 };
 
 /// A disconnect is everyday life here, so errors are taken as values and end the connection.
@@ -55,30 +58,24 @@ struct closing_report {
     }
 };
 
-task<> serve(settings how) {
+task<> serve_here(net::server& front, bool lend_buffers) {
     const closing_report report;
-    net::listener listener(how.listen, {.reuse_port = worker_count() > 1});
-    if (this_worker() == 0) {
-        fmt::print("listening on {}\n", listener.local().to_string());
-        std::fflush(stdout);
-    }
-    for (;;) {
-        net::stream client = co_await listener.accept();
-        if (how.lend_buffers)
-            spawn(echo_lent(std::move(client)));
-        else
-            spawn(echo(std::move(client)));
-    }
+    co_await front.serve_here(lend_buffers ? echo_lent : echo);
 }
 
 task<> serve_everywhere(settings how) {
-    co_await on_each_worker([how] { return serve(how); });
+    net::server front(how.listen, {.connections_max = how.connections_max, .drain = how.drain});
+    fmt::print("listening on {}\n", front.local().to_string());
+    std::fflush(stdout);
+    const auto serve = [&] { return serve_here(front, how.lend_buffers); };
+    co_await on_each_worker(serve);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    const examples::arguments given(argc, argv, {"listen", "reactor", "workers", "buffers"});
+    const examples::arguments given(
+        argc, argv, {"listen", "reactor", "workers", "buffers", "connections", "drain"});
     const std::string where = given.text("listen", "127.0.0.1:7000");
     const auto address = net::endpoint::parse(where);
     if (!address)
@@ -91,5 +88,9 @@ int main(int argc, char** argv) {
     options.workers = static_cast<unsigned>(given.number("workers", 1, 1, 1024));
     if (reactor != "auto")
         options.reactor.kind = reactor == "uring" ? reactor_kind::uring : reactor_kind::epoll;
-    return run(serve_everywhere({*address, lend}), options);
+    settings how{.listen = *address, .lend_buffers = lend};
+    how.connections_max =
+        static_cast<std::size_t>(given.number("connections", 1'000'000, 1, 10'000'000));
+    how.drain = given.time("drain", duration::zero());
+    return run(serve_everywhere(how), options);
 }
