@@ -13,6 +13,7 @@ using namespace ouro;
 using namespace std::chrono_literals;
 
 constexpr duration retry_delay = 100ms;
+constexpr int tries_for_the_departed = 50;  // with the delay between them
 
 /// What Redis answers while it starts, or while a script runs.
 bool passes(std::error_code why) {
@@ -27,8 +28,8 @@ task<std::unique_ptr<backplane>> backplane::connect(std::string url, hub& local)
     co_return std::unique_ptr<backplane>(new backplane(std::move(redis), local));
 }
 
-task<std::string> backplane::publish(const std::string& name, net::chunk batch) {
-    for (;;) {
+task<std::string> backplane::publish(const std::string& name, net::chunk batch, publisher& from) {
+    for (int tries = 1;; ++tries) {
         const bus::outcome done = co_await redis_->publish(name, batch);
         switch (done.what) {
             case bus::fate::taken: ++figures_.out; co_return "";
@@ -37,6 +38,11 @@ task<std::string> backplane::publish(const std::string& name, net::chunk batch) 
                 if (!passes(done.code)) co_return "the backplane says " + done.words;
                 break;
             case bus::fate::unsent: break;
+        }
+        if (tries >= tries_for_the_departed) from.look();
+        if (from.departed()) {
+            ++figures_.dropped;
+            co_return "";
         }
         co_await sleep_for(retry_delay);
     }
@@ -76,8 +82,9 @@ task<> backplane::pass_on(const redis::message& from) {
     if (!listeners_.contains(name)) co_return;
     ++figures_.in;
     const auto to = hub_.open(name);
-    if (!to->has_room()) co_await to->room();
-    to->publish(net::chunk::adopt(std::string(from.payload())), found.count);
+    if (!to->has_room()) co_await to->backlog_room(from.payload().size());
+    auto bytes = net::chunk::adopt(std::string(from.payload()));
+    to->take(channel::batch{std::move(bytes), found.count, {}});
 }
 
 void backplane::note(const redis::message& event) {

@@ -28,7 +28,7 @@ struct backplane_figures {
     std::uint64_t in = 0;       // batches that came from there
     std::uint64_t gaps = 0;     // times that the connection was lost, and what came meanwhile
     std::uint64_t unsure = 0;   // batches that were sent, and Redis did not say whether it has them
-    std::uint64_t dropped = 0;  // batches that came too fast
+    std::uint64_t dropped = 0;  // batches that came too fast, or that a publisher left behind
     std::uint64_t foreign = 0;  // messages that are no lines of ours
 };
 
@@ -61,10 +61,11 @@ public:
     /// Connects, or throws why it cannot.
     static ouro::task<std::unique_ptr<backplane>> connect(std::string url, hub& local);
 
-    /// Hands a batch of lines to Redis; waits while there is no Redis. Returns what Redis says
-    /// against it, else nothing. A batch that was on its way when the connection broke is not sent
-    /// again: it might come twice.
-    ouro::task<std::string> publish(const std::string& name, ouro::net::chunk batch);
+    /// Hands a batch of lines to Redis; waits while there is no Redis, but only for a while when
+    /// its publisher has gone. Returns what Redis says against it, else nothing. A batch that was
+    /// on its way when the connection broke is not sent again: it might come twice.
+    ouro::task<std::string> publish(const std::string& name, ouro::net::chunk batch,
+                                    publisher& from);
 
     /// Returns when messages of that channel reach this worker; they do as long as the interest
     /// lives. Throws what Redis says against it.

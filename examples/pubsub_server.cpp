@@ -2,10 +2,16 @@
 //
 //   pubsub_server --listen 127.0.0.1:8080 [--reactor auto|uring|epoll] [--workers N]
 //                 [--slow-subscriber block|drop|disconnect] [--report 5s]
-//                 [--backplane redis://127.0.0.1:6379]
+//                 [--backplane redis://127.0.0.1:6379] [--connections 100000] [--drain 0s]
+//                 [--keep-alive 10s] [--user-timeout 25s]
 //
 // All messages that arrive in one turn of the loop leave in one send per subscriber. Servers with
 // the same backplane share their channels: who subscribes at one hears who publishes at another.
+//
+// A peer that vanishes without a word is noticed: after --keep-alive of silence it is asked, and
+// when nothing was heard of it, or it took nothing of what was sent to it, for --user-timeout, its
+// connection ends. So that is also how long a stuck subscriber can hold its publishers back; 0
+// leaves either to the system.
 
 #include "arguments.hpp"
 #include "pubsub_backplane.hpp"
@@ -13,13 +19,14 @@
 #include "pubsub_protocol.hpp"
 #include <ouro/kv/redis/url.hpp>
 #include <ouro/net/block_reader.hpp>
-#include <ouro/net/listener.hpp>
+#include <ouro/net/server.hpp>
 #include <ouro/net/writer.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/scope.hpp>
+#include <ouro/runtime/sync/event.hpp>
 #include <ouro/runtime/time/interval.hpp>
 #include <ouro/runtime/timeout.hpp>
 
@@ -43,24 +50,25 @@ constexpr std::size_t goodbye_bytes_max = 1 << 20;
 
 struct settings {
     net::endpoint listen;
+    net::server_options serve;
     pubsub::slow_policy slow = pubsub::slow_policy::block;
     duration report{};      // 0: only at the end
     std::string backplane;  // URL; empty: none
 };
 
-/// One worker of the server.
-class server {
+/// What one worker does.
+class worker {
 public:
-    server(pubsub::exchange& all, const settings& how)
+    worker(pubsub::exchange& all, const settings& how)
         : how_(how), hub_(all, this_worker(), how.slow) {}
 
-    /// Accepts connections until it is cancelled.
-    task<> run() {
+    /// Serves until the server stops. Being cancelled counts once it serves: the server is then
+    /// stopped from outside, and what works for its connections goes on until they have ended.
+    task<> run(net::server& front) {
         if (!how_.backplane.empty())
             backplane_ = co_await pubsub::backplane::connect(how_.backplane, hub_);
-        net::listener listener(how_.listen, {.reuse_port = worker_count() > 1});
         if (hub_.worker() == 0) {
-            fmt::print("listening on {} ({})\n", listener.local().to_string(), reactor_choice());
+            fmt::print("listening on {} ({})\n", front.local().to_string(), reactor_choice());
             std::fflush(stdout);
         }
         auto body = [&](scope& tasks) -> task<> {
@@ -71,27 +79,20 @@ public:
                 tasks.spawn(hub_.deliver());
             }
             if (how_.report > duration::zero()) tasks.spawn(report_regularly());
-            for (;;) {
-                net::stream client = co_await listener.accept();
-                tasks.spawn(serve(std::move(client)));
-            }
+            const auto converse_with = [this](net::stream client) {
+                return converse(std::move(client));
+            };
+            co_await front.serve_here(converse_with);
+            tasks.cancel();
         };
-        const auto ended = co_await as_result(with_scope(body));
+        const auto ended = co_await as_result(shield(with_scope(body)));
         print_report();
         ended.value();
     }
 
 private:
-    /// A connection from its greeting to its end. Whatever goes wrong is its own affair.
-    task<> serve(net::stream client) {
-        try {
-            co_await converse(client);
-        } catch (const std::exception& error) {
-            ++refused_[error.what()];
-        }
-    }
-
-    task<> converse(net::stream& client) {
+    /// A connection from its greeting to its end.
+    task<> converse(net::stream client) {
         net::block_reader in(client, {.bytes_max = pubsub::line_bytes_max});
         net::writer out(client);
         const auto hello = co_await as_result(timeout(greeting_time_max, in.read_line()));
@@ -100,7 +101,7 @@ private:
             const auto greeting = pubsub::read_greeting(hello->text());
             why = greeting.why;
             if (greeting.what == pubsub::verb::publish)
-                why = co_await publish(in, out, std::string(greeting.channel));
+                why = co_await publish(client, in, out, std::string(greeting.channel));
             else if (greeting.what == pubsub::verb::subscribe)
                 why = co_await subscribe(in, out, std::string(greeting.channel));
         } else if (!hello) {
@@ -134,14 +135,16 @@ private:
     }
 
     /// Takes messages until BYE or the end; returns what the publisher did wrong.
-    task<std::string> publish(net::block_reader& in, net::writer& out, std::string name) {
+    task<std::string> publish(net::stream& client, net::block_reader& in, net::writer& out,
+                              std::string name) {
         const auto channel = hub_.open(name);
+        pubsub::publisher from(client);
         say(out, "OK\r\n");
         for (;;) {
             const auto found = pubsub::read_messages(in.ready_text());
             if (found.bytes > 0) {
                 net::chunk batch = in.take(found.bytes);
-                std::string why = co_await pass_on(*channel, std::move(batch), found.count);
+                std::string why = co_await pass_on(*channel, std::move(batch), found.count, from);
                 if (!why.empty()) co_return why;
             }
             if (found.bye) co_return "";
@@ -153,13 +156,14 @@ private:
     }
 
     /// To the subscribers here, or to those everywhere. Returns why that cannot be.
-    task<std::string> pass_on(pubsub::channel& to, net::chunk batch, std::size_t count) {
+    task<std::string> pass_on(pubsub::channel& to, net::chunk batch, std::size_t count,
+                              pubsub::publisher& from) {
         if (!backplane_) {
-            co_await hub_.publish(to, std::move(batch), count);
+            co_await hub_.publish(to, std::move(batch), count, from);
             co_return "";
         }
         to.count_in(count);
-        co_return co_await backplane_->publish(to.name(), std::move(batch));
+        co_return co_await backplane_->publish(to.name(), std::move(batch), from);
     }
 
     /// Sends messages until the subscriber says BYE, goes, or is too slow for the policy.
@@ -235,22 +239,58 @@ private:
     std::map<std::string, std::uint64_t> refused_;  // why → how often
 };
 
-task<> serve_on_this_worker(std::shared_ptr<pubsub::exchange> all, settings how) {
-    server here(*all, how);
-    co_await here.run();
+task<> serve_on_this_worker(pubsub::exchange& all, net::server& front, const settings& how) {
+    worker here(all, how);
+    try {
+        co_await here.run(front);
+    } catch (...) {
+        front.stop();  // the others would go on without this one
+        throw;
+    }
+}
+
+/// Waits to be cancelled, as a signal does, and then ends the server in good order.
+task<> stop_when_asked(net::server& front) {
+    event never;
+    const auto asked = co_await as_result(never.wait());
+    front.stop();
+    asked.value();
 }
 
 task<> serve_everywhere(settings how) {
-    const auto all = std::make_shared<pubsub::exchange>(worker_count());
-    const auto serve = [all, how] { return serve_on_this_worker(all, how); };
-    co_await on_each_worker(serve);
+    pubsub::exchange all(worker_count());
+    net::server front(how.listen, how.serve);
+    const auto serve = [&] { return serve_on_this_worker(all, front, how); };
+    const auto ended = co_await as_result(all_of(on_each_worker(serve), stop_when_asked(front)));
+    const net::server_stats seen = front.stats();
+    fmt::print("connections: accepted {} broken {} failed {} cancelled {} full {}\n", seen.accepted,
+               seen.broken, seen.failed, seen.cancelled, seen.full);
+    std::fflush(stdout);
+    ended.value();
+}
+
+/// How connections find out that their peer has vanished.
+net::server_options serving(const examples::arguments& given) {
+    constexpr int probes = 3;
+    net::server_options how;
+    how.connections_max =
+        static_cast<std::size_t>(given.number("connections", 100'000, 1, 10'000'000));
+    how.drain = given.time("drain", 0s);
+    const duration idle = given.time("keep-alive", 10s);
+    net::stream_options& accepted = how.listen.accepted;
+    accepted.keep_alive.reset();
+    if (idle > 0s) accepted.keep_alive = net::keep_alive{idle, idle / 2, probes};
+    accepted.user_timeout = given.time("user-timeout", 25s);
+    return how;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     const examples::arguments given(
-        argc, argv, {"listen", "reactor", "workers", "slow-subscriber", "report", "backplane"});
+        argc, argv,
+        {"listen", "reactor", "workers", "slow-subscriber", "report", "backplane", "connections",
+         "drain", "keep-alive", "user-timeout"});
     const std::string where = given.text("listen", "127.0.0.1:8080");
     const auto address = net::endpoint::parse(where);
     if (!address)
@@ -265,7 +305,10 @@ int main(int argc, char** argv) {
     if (given.has("backplane") && !redis::url::parse(backplane, wrong))
         examples::wrong_usage("--backplane needs a URL such as redis://127.0.0.1:6379: " + wrong);
 
-    settings how{.listen = *address, .report = given.time("report", 0s), .backplane = backplane};
+    settings how{.listen = *address,
+                 .serve = serving(given),
+                 .report = given.time("report", 0s),
+                 .backplane = backplane};
     if (slow == "drop") how.slow = pubsub::slow_policy::drop;
     if (slow == "disconnect") how.slow = pubsub::slow_policy::disconnect;
     runtime_options options;

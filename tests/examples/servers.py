@@ -23,6 +23,7 @@ def running(command, announces="listening"):
     try:
         line = server.stdout.readline()
         assert line.startswith(announces), f"{command} said: {line!r}"
+        server.announced = line
         yield server
         assert server.poll() is None, f"{command} ended by itself: {server.returncode}"
     finally:
@@ -34,10 +35,15 @@ def running(command, announces="listening"):
 
 
 class Peer:
-    """One connection, with lines."""
+    """One connection, with lines: to a port, or to the abstract Unix socket of that name."""
 
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+    def __init__(self, where):
+        if isinstance(where, str):
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(TIMEOUT)
+            self.socket.connect("\0" + where)
+        else:
+            self.socket = socket.create_connection(("127.0.0.1", where), timeout=TIMEOUT)
         self.lines = self.socket.makefile("rb")
 
     def send(self, data):
