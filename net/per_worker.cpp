@@ -18,16 +18,17 @@ per_worker_slots::~per_worker_slots() {
         if (here->worker() == worker) {
             delete made;
         } else {
+            // At the end of the grace period it may be too late: then it is left behind.
             workers& run = workers::current();
-            run.departed();
-            run.at(worker).post(*made);
+            if (run.departed()) run.at(worker).post(*made);
         }
     }
 }
 
 void per_worker_slots::node::run() noexcept {
     workers& run = workers::current();
-    run.stay();  // its end may leave tasks to be joined
+    const bool stays = run.stay();  // its end may leave tasks to be joined
+    OURO_ASSERT(stays);
     delete this;
     run.arrived();
 }

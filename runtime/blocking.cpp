@@ -7,9 +7,10 @@ bool blocking_leaf::suspend(promise_base& frame) noexcept {
         refused_ = errc::cancelled;
         return false;
     }
-    if (submit_blocking(*this)) return true;
+    const auto taken = submit_blocking(*this);
+    if (taken) return true;
     unwait();
-    refused_ = errc::overloaded;
+    refused_ = taken.error();
     return false;
 }
 
@@ -23,7 +24,7 @@ void blocking_leaf::cancel(cancel_reason) noexcept {
 }
 
 void blocking_leaf::check() const {
-    if (refused_ != errc()) throw_error(refused_);
+    if (refused_) throw_error(refused_);
 }
 
 void blocking_leaf::describe(leaf_description& into) const { into.text("blocking call"); }

@@ -7,6 +7,7 @@
 #include <concepts>
 #include <optional>
 #include <stop_token>
+#include <system_error>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -39,7 +40,7 @@ private:
     /// Asks the running call to stop, where it can be told.
     virtual void request_stop() noexcept {}
 
-    errc refused_ = errc();
+    std::error_code refused_;
 };
 
 /// A call on a helper thread; made by blocking().
@@ -107,8 +108,14 @@ private:
 /// result. A callable whose first parameter is a std::stop_token is told through it (that costs one
 /// allocation) and may return early.
 ///
-/// Throws errc::overloaded when runtime_options::blocking_queue_max calls wait for a thread. Inside
-/// `f` there is no executor: it must not await, but may use shared_channel and the like.
+/// Throws errc::overloaded when runtime_options::blocking_queue_max calls wait for a thread, and
+/// errc::no_thread when there is none and the system gives none. Inside `f` there is no executor:
+/// it must not await, but may use shared_channel, spawn_on and the like. Files and lookups of names
+/// have threads of their own.
+///
+/// A call that goes on when the grace period of the run is over keeps its thread and its frame, and
+/// all that it asks of the run is refused; what it refers to in the caller's own objects must live
+/// as long as it.
 template <class F, class... Args>
 auto blocking(F&& f, Args&&... args) {
     return blocking_await<std::decay_t<F>, std::decay_t<Args>...>(std::in_place, std::forward<F>(f),

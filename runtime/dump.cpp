@@ -285,8 +285,12 @@ std::string dump_all_tasks(duration patience) {
     const auto until = std::chrono::steady_clock::now() + patience;
     const executor* here = executor::current_or_null();
     std::vector<std::shared_ptr<dump_request>> asked(run->count());
-    for (unsigned worker = 0; worker < run->count(); ++worker)
-        if (&run->at(worker) != here) asked[worker] = dump_request::send(run->at(worker));
+    if (const workers::visit inside(*run); inside) {
+        for (unsigned worker = 0; worker < run->count(); ++worker)
+            if (&run->at(worker) != here) asked[worker] = dump_request::send(run->at(worker));
+    } else {
+        return "the run is over\n";
+    }
     std::string all;
     for (unsigned worker = 0; worker < run->count(); ++worker) {
         const std::string one = asked[worker] ? asked[worker]->answer(until) : dump_tasks();

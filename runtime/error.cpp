@@ -26,6 +26,7 @@ public:
             case errc::bad_address: return "not a valid address";
             case errc::host_not_found: return "host not found";
             case errc::overloaded: return "queue is full";
+            case errc::no_thread: return "no thread can be had";
         }
         return "unknown ouro error " + std::to_string(code);
     }

@@ -20,6 +20,7 @@ enum class errc {
     bad_address,     ///< an address that cannot be parsed
     host_not_found,  ///< a name that does not resolve
     overloaded,      ///< a bounded queue refused more work
+    no_thread,       ///< a blocking call found no helper thread, and none can be started
 };
 
 /// The category of `errc`; its name is "ouro".

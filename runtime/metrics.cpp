@@ -112,7 +112,8 @@ runtime_metrics metrics() {
         all.workers.push_back(figures_of(executor::current(), nullptr));
         return all;
     }
-    for (unsigned worker = 0; worker < run->count(); ++worker)
+    const workers::visit inside(*run);
+    for (unsigned worker = 0; inside && worker < run->count(); ++worker)
         all.workers.push_back(figures_of(run->at(worker), run->meter(worker)));
     return all;
 }

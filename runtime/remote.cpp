@@ -2,6 +2,7 @@
 
 #include <ouro/runtime/log.hpp>
 
+#include <new>
 #include <string>
 
 namespace ouro {
@@ -21,50 +22,58 @@ void remote_task::record::drop_reference() noexcept {
 }
 
 void remote_task::record::send() noexcept {
-    run_.departed();
-    run_.on_the_way(worker()).fetch_add(1, std::memory_order_relaxed);
-    run_.at(worker()).post(*this);
+    if (!run_->departed()) {
+        report_refused();
+        drop_reference();
+        return;
+    }
+    run_->on_the_way(worker()).fetch_add(1, std::memory_order_relaxed);
+    run_->at(worker()).post(*this);
+}
+
+void remote_task::record::report_refused() const noexcept {
+    if (!log_enabled()) return;
+    try {
+        log(log_level::warning, std::string("a task spawned at ") + place().file_name() + ':' +
+                                    std::to_string(place().line()) +
+                                    " is not started: the run is over");
+    } catch (const std::bad_alloc&) {
+        log(log_level::warning, "a task is not started: the run is over");
+    }
 }
 
 void remote_task::record::run() noexcept {
-    run_.stay();
-    run_.on_the_way(worker()).fetch_sub(1, std::memory_order_relaxed);
+    const bool stays = run_->stay();
+    OURO_ASSERT(stays && "what has departed keeps the run going");
+    run_->on_the_way(worker()).fetch_sub(1, std::memory_order_relaxed);
     try {
         id_ = start().id();
     } catch (const std::exception& error) {
         ++executor::current().stats().failed_detached;
         log(log_level::error, std::string("a task could not be started: ") + error.what());
     }
-    run_.arrived();
+    run_->arrived();
     drop_reference();
 }
 
 void remote_task::record::cancel() noexcept {
     if (cancel_sent_.exchange(true, std::memory_order_relaxed)) return;
+    if (!run_->departed()) return;  // the task has ended, or was left behind
     add_reference();
-    run_.departed();
-    run_.at(worker()).post(canceller_);
+    run_->at(worker()).post(canceller_);
 }
 
 void remote_task::record::pass_on_cancel() noexcept {
     // Inboxes keep the order of what was posted first, so the task has been started.
     if (root_task* task = executor::current().tasks().find(id_)) task->cancel(cancel_reason::user);
-    run_.arrived();
+    run_->arrived();
     drop_reference();
 }
 
 unsigned least_loaded_worker() noexcept {
     workers& run = workers::current();
-    const executor* here = executor::current_or_null();
-    unsigned best = here ? here->worker() : 0;
-    std::size_t least = run.load(best);
-    for (unsigned worker = 0; worker < run.count(); ++worker) {
-        const std::size_t load = run.load(worker);
-        if (load >= least) continue;
-        best = worker;
-        least = load;
-    }
-    return best;
+    const workers::visit inside(run);
+    return inside ? run.least_loaded() : 0;
 }
 
 bool remote_leaf::suspend(promise_base& frame) noexcept {
@@ -73,12 +82,16 @@ bool remote_leaf::suspend(promise_base& frame) noexcept {
     home_ = &executor::current();
     deadline_ = frame.owner->deadline();
     ++out_;
-    workers::current().at(where_.number).post(call_);
+    workers& run = workers::current();
+    run.on_the_way(where_.number).fetch_add(1, std::memory_order_relaxed);
+    run.at(where_.number).post(call_);
     return true;
 }
 
 void remote_leaf::begin() noexcept {
-    workers::current().stay();
+    workers& run = workers::current();
+    run.on_the_way(where_.number).fetch_sub(1, std::memory_order_relaxed);
+    if (!run.stay()) return;  // nobody is left to be answered
     task_ = call(*this, where_.place);
     if (task_)
         task_->set_deadline(deadline_);

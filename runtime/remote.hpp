@@ -14,6 +14,8 @@
 //     that. While the call is out, the home side reads none of it.
 //  3. The waiting task keeps its own worker from leaving its loop, and that one keeps the others.
 //     What is spawned without anybody waiting is counted by the run until it has been started.
+//     A call of a task that was left behind may arrive too late: it stays where it is, as the task
+//     does.
 #pragma once
 
 #include <ouro/runtime/combine.hpp>
@@ -23,6 +25,7 @@
 
 #include <atomic>
 #include <concepts>
+#include <memory>
 #include <source_location>
 #include <tuple>
 #include <type_traits>
@@ -71,8 +74,8 @@ public:
 
     unsigned worker() const noexcept;
 
-    /// Asks the task to stop; it ends when it ends, and if it has ended nothing happens. From any
-    /// thread of the run.
+    /// Asks the task to stop; it ends when it ends, and if it, or its run, has ended nothing
+    /// happens. From any thread.
     void cancel() noexcept;
 
 private:
@@ -94,7 +97,7 @@ public:
 
 protected:
     explicit record(target_worker where) noexcept
-        : run_(workers::current()), where_(where), canceller_(*this) {}
+        : run_(workers::current().shared_from_this()), where_(where), canceller_(*this) {}
     virtual ~record() = default;
 
     std::source_location place() const noexcept { return where_.place; }
@@ -112,7 +115,10 @@ private:
     void run() noexcept override;
     void pass_on_cancel() noexcept;
 
-    workers& run_;
+    /// Says in the log that it will not be started.
+    void report_refused() const noexcept;
+
+    std::shared_ptr<workers> run_;  // a handle may outlive run()
     target_worker where_;
     canceller canceller_;
     task_id id_ = 0;  // known on the task's worker only
@@ -149,7 +155,8 @@ private:
 /// Starts `f(args…)`, which returns a task, on a worker of this run; does not wait. Callable and
 /// arguments are copied or moved, and the call is made there. A task that fails is logged with this
 /// place and counted on its worker, as any detached one is; one that is started while the run stops
-/// begins cancelled. From any thread of the run, also inside blocking().
+/// begins cancelled. From any thread of the run, also inside blocking(); when such a call has
+/// outlived the run or its grace period, the task is not started, and the log has a warning.
 template <class F, class... Args>
     requires task_function<std::decay_t<F>, std::decay_t<Args>...>
 auto spawn_on(target_worker where, F&& f, Args&&... args) -> remote_task {
@@ -165,8 +172,8 @@ auto spawn_on(target_worker where, F&& f, Args&&... args) -> remote_task {
     return handle;
 }
 
-/// The worker with the fewest tasks, those on their way to it included; the calling one when it is
-/// among them.
+/// The worker with the fewest tasks, those and the calls on their way to it included; the calling
+/// one when it is among them, else each of them in turn. 0 when the run is over.
 unsigned least_loaded_worker() noexcept;
 
 /// Starts `f(args…)` on the least loaded worker; see spawn_on.

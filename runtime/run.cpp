@@ -4,24 +4,25 @@
 #include <ouro/runtime/workers.hpp>
 
 #include <cstdio>
-#include <optional>
+#include <memory>
 
 namespace ouro {
 namespace {
 
 int run_for_exit_code(task<int> main, const runtime_options& options) {
     task_outcome<int> outcome;
-    workers run(options);
+    std::shared_ptr<workers> run;
     try {
-        run.run(keep_outcome(std::move(main), outcome));
+        run = std::make_shared<workers>(options);
+        run->run(keep_outcome(std::move(main), outcome));
     } catch (const std::exception& error) {
         std::fprintf(stderr, "ouro: the runtime could not start: %s\n", error.what());
         return 1;
     }
-    if (run.left_behind() > 0 || run.deadlocked()) return 1;
+    if (run->left_behind() > 0 || run->deadlocked()) return 1;
     const auto failure = outcome.failure();
     if (!failure) return outcome.take();
-    if (run.main_was_asked() && is_cancellation(failure)) return 0;
+    if (run->main_was_asked() && is_cancellation(failure)) return 0;
     try {
         std::rethrow_exception(failure);
     } catch (const std::exception& error) {
@@ -48,9 +49,9 @@ int run(task<> main, const runtime_options& options) {
 }
 
 void run_to_end(task<> main, const runtime_options& options) {
-    workers run(options);
-    run.run(std::move(main));
-    if (run.deadlocked()) throw_error(errc::deadlock);
+    const auto run = std::make_shared<workers>(options);
+    run->run(std::move(main));
+    if (run->deadlocked()) throw_error(errc::deadlock);
 }
 
 std::string_view reactor_choice() noexcept {

@@ -21,8 +21,12 @@ struct runtime_options {
     bool dump_on_sigusr1 = false;
     /// How long tasks may take to end once asked at shutdown; then they are named and left behind.
     duration grace = std::chrono::seconds(10);
-    unsigned blocking_threads_max = 16;       ///< threads for blocking(), shared by all workers
-    std::size_t blocking_queue_max = 16'384;  ///< calls that may wait for one of them
+    unsigned blocking_threads_max = 16;  ///< threads for blocking(), shared by all workers; ≥ 1
+    unsigned file_threads_max = 16;      ///< the same for files, where no ring performs them
+    unsigned lookup_threads_max = 16;    ///< the same for names that are looked up
+    /// Calls that may wait for a thread; of each of the three kinds that many, so that none of them
+    /// holds up another. At least 1.
+    std::size_t blocking_queue_max = 16'384;
     /// Fills the histograms of metrics(); costs a few nanoseconds per resumption.
     bool measure_loop = false;
     /// A task that holds its loop this long is logged and counted; zero: nobody looks. Costs a
@@ -35,7 +39,13 @@ struct runtime_options {
 /// The result is an exit code: what a task<int> returned; 0 for a task<> that ended well, also when
 /// a signal asked it to stop; 1 after printing one line to standard error when it failed, when the
 /// runtime could not start, when tasks outlived the grace period, or when the program deadlocked
-/// (after the report).
+/// (after the report). A blocking call that is still going on when the grace period is over is left
+/// to its thread; what it asks of the run from then on is refused.
+///
+/// Meanwhile SIGPIPE does nothing, since a write to a closed pipe is an error to be handled; child
+/// processes get it back as it was. A SIGINT or SIGTERM that was ignored, as a shell does for jobs
+/// in the background, stays ignored. A child that was forked in a task goes on without the run: it
+/// may call run or block_on, and otherwise only what needs no worker, until it ends.
 int run(task<> main, const runtime_options& options = {});
 int run(task<int> main, const runtime_options& options = {});
 

@@ -3,14 +3,22 @@
 //  1. request_stop() has each worker cancel its tasks and go on until they have ended, or until
 //     the grace period is over.
 //  2. `busy_` counts the workers that still have tasks, and the messages under way that may start
-//     one without a task waiting for them (spawn_on). The worker that sends such a message is
-//     counted; the one that receives it counts itself again (`stay`) before it starts a task, and
-//     only then takes the message off (`arrived`). So once it is zero nothing can ever start again,
-//     and it stays zero. Calls that a task waits for need no count, since its worker is counted.
-//  3. At zero every loop ends. Executors die behind one more gate (`left_`), since a sibling may
-//     still be waking them.
-//  4. An executor in which tasks were left behind is never destroyed: what they wait for may still
-//     refer to it, and they to each other.
+//     one without a task waiting for them (spawn_on). Who sends such a message counts it first
+//     (`departed`); who receives it counts itself again (`stay`) before it starts a task, and only
+//     then takes the message off (`arrived`). Calls that a task waits for need no count, since its
+//     worker is counted.
+//  3. Zero is final: nobody may count from zero to one. A sender may be a thread of the pool whose
+//     call nobody waits for any more, or a task that outlived the grace period; its message is
+//     refused. So is everything once the grace period is over, or one that spawns for ever would
+//     keep the run alive. A call of such a task that arrives at zero is not answered.
+//  4. At zero every loop ends. Executors die behind one more gate (`left_`), since a sibling may
+//     still be waking them, and after `over_` has turned away the threads that are no workers and
+//     those inside a `visit` have left. An executor in which tasks were left behind is never
+//     destroyed: what they wait for may still refer to it, and they to each other.
+//  5. A worker that has left may start a task after all, out of a timer or a completion of its own.
+//     It counts itself again, unless it is too late; then the task is named as left behind.
+//  6. This object itself is shared: by run(), by each thread of the pool (blocking_pool.cpp, 1), and
+//     by the handles of remote tasks. Its loops are null when they are gone.
 //
 // How a deadlock is found:
 //
@@ -58,6 +66,22 @@ void abandon(std::unique_ptr<T> what) {
     all.push_back(std::move(what));
 }
 
+/// Refuses a number that would leave something undone for ever.
+void demand_one(std::size_t number, const char* name) {
+    if (number > 0) return;
+    throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                            std::string("runtime_options::") + name + " is 0; the least is 1");
+}
+
+const runtime_options& checked(const runtime_options& options) {
+    demand_one(options.workers, "workers");
+    demand_one(options.blocking_threads_max, "blocking_threads_max");
+    demand_one(options.file_threads_max, "file_threads_max");
+    demand_one(options.lookup_threads_max, "lookup_threads_max");
+    demand_one(options.blocking_queue_max, "blocking_queue_max");
+    return options;
+}
+
 constexpr std::uint64_t one_sleeper = 1;
 constexpr std::uint64_t one_change = std::uint64_t{1} << 32;
 constexpr std::uint64_t sleepers_mask = one_change - 1;
@@ -81,13 +105,15 @@ private:
 constinit thread_local workers* workers::of_thread_ = nullptr;
 
 workers::workers(const runtime_options& options)
-    : options_(options),
-      slots_(options.workers),
-      pool_(std::make_unique<blocking_pool>(
-          this, blocking_pool::limits{.threads_max = options.blocking_threads_max,
-                                      .queue_max = options.blocking_queue_max})),
-      busy_(options.workers) {
-    OURO_ASSERT(options.workers > 0);
+    : options_(checked(options)), slots_(options.workers), busy_(options.workers) {
+    const auto make_pool = [&](blocking_lane which, unsigned threads_max) {
+        pools_[static_cast<unsigned>(which)] = std::make_unique<blocking_pool>(
+            this, blocking_pool::limits{.threads_max = threads_max,
+                                        .queue_max = options.blocking_queue_max});
+    };
+    make_pool(blocking_lane::calls, options.blocking_threads_max);
+    make_pool(blocking_lane::files, options.file_threads_max);
+    make_pool(blocking_lane::lookups, options.lookup_threads_max);
 }
 
 workers::~workers() = default;
@@ -101,7 +127,7 @@ void workers::run(task<> main) {
     for (slot& worker : slots_)
         if (worker.thread.joinable()) worker.thread.join();
     const duration patience = left_behind() > 0 ? duration::zero() : options_.grace;
-    if (!pool_->shut_down(patience)) abandon(std::move(pool_));
+    for (const auto& pool : pools_) pool->shut_down(patience);
     of_thread_ = outer;
     for (slot& worker : slots_)
         if (worker.failure) std::rethrow_exception(worker.failure);
@@ -145,6 +171,7 @@ void workers::work(unsigned worker, task<>* main) noexcept {
     if (!failed_to_start_) serve(*loop, main);
     arrive(left_);
     await_all(left_);
+    end_visits();
     self.loop = nullptr;
     if (loop && loop->tasks().alive() > 0) {
         executor::forget();
@@ -182,6 +209,7 @@ void workers::serve(executor& loop, task<>* main) {
     }
     drain(loop);
     while (loop.tasks().alive() == 0 && loop.io().in_flight() > 0) loop.turn();
+    if (loop.tasks().alive() > 0) name_left_behind(loop);
 }
 
 void workers::turn(executor& loop) {
@@ -192,19 +220,19 @@ void workers::turn(executor& loop) {
 void workers::drain(executor& loop) {
     slot& self = own_slot();
     alarm grace(self.grace_over);
-    bool named = false;
     self.draining = true;
     loop.tasks().cancel_all(cancel_reason::shutdown);
     if (self.main) self.main->cancel(cancel_reason::shutdown);
     loop.timers().arm(grace, after(loop.now(), options_.grace).time_since_epoch().count());
     while (busy_.load(std::memory_order_acquire) > 0) {
         if (may_leave(self, loop)) {
-            if (loop.tasks().alive() > 0 && !std::exchange(named, true)) name_left_behind(loop);
+            if (loop.tasks().alive() > 0) name_left_behind(loop);
             self.counted = false;
             one_less_busy();
-        } else {
-            turn(loop);
+            continue;
         }
+        turn(loop);
+        if (loop.tasks().alive() > 0 && !self.grace_over) static_cast<void>(stay());
     }
     if (grace.armed()) loop.timers().disarm(grace);
 }
@@ -214,18 +242,32 @@ bool workers::may_leave(const slot& self, executor& loop) const noexcept {
     return self.counted && (self.grace_over || loop.tasks().alive() == 0);
 }
 
+/// Says it once; those that come later are counted with the rest of the worker.
 void workers::name_left_behind(executor& loop) {
+    if (std::exchange(own_slot().named, true)) return;
+    grace_over_ = true;
     left_behind_ += loop.tasks().alive();
     const std::string who = dump_tasks();
     std::fprintf(stderr, "ouro: these tasks did not end within the grace period of %s:\n%s",
                  duration_text(options_.grace).c_str(), who.c_str());
 }
 
-void workers::stay() noexcept {
+bool workers::departed() noexcept {
+    return !grace_over_.load(std::memory_order_relaxed) && one_more_busy();
+}
+
+bool workers::stay() noexcept {
     slot& self = own_slot();
-    if (self.counted) return;
-    self.counted = true;
-    departed();
+    if (!self.counted) self.counted = one_more_busy();
+    return self.counted;
+}
+
+/// False at zero.
+bool workers::one_more_busy() noexcept {
+    unsigned seen = busy_.load(std::memory_order_relaxed);
+    while (seen > 0)
+        if (busy_.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel)) return true;
+    return false;
 }
 
 void workers::one_less_busy() noexcept {
@@ -240,6 +282,28 @@ void workers::request_stop() noexcept {
 void workers::wake_all() noexcept {
     for (slot& worker : slots_)
         if (executor* loop = worker.loop.load()) loop->wake();
+}
+
+void workers::end_visits() noexcept {
+    over_ = true;
+    while (visitors_.load() > 0) std::this_thread::yield();
+}
+
+unsigned workers::least_loaded() noexcept {
+    const executor* here = executor::current_or_null();
+    // Calls that have not been awaited yet are on no way: so equals take turns.
+    const unsigned first = next_of_equals_.load(std::memory_order_relaxed) % count();
+    unsigned best = here ? here->worker() : first;
+    std::size_t least = load(best);
+    for (unsigned i = 0; i < count(); ++i) {
+        const unsigned worker = (first + i) % count();
+        const std::size_t its = load(worker);
+        if (its >= least) continue;
+        best = worker;
+        least = its;
+    }
+    next_of_equals_.store(best + 1, std::memory_order_relaxed);
+    return best;
 }
 
 std::size_t workers::load(unsigned worker) noexcept {
@@ -300,6 +364,9 @@ unsigned worker_count() noexcept {
 
 unsigned this_worker() noexcept { return executor::current().worker(); }
 
-void request_stop() noexcept { workers::current().request_stop(); }
+void request_stop() noexcept {
+    workers& run = workers::current();
+    if (const workers::visit inside(run); inside) run.request_stop();
+}
 
 }  // namespace ouro

@@ -9,8 +9,8 @@ namespace ouro {
 ///
 /// Every operation says where in the file it works, so any number may be in flight at a time; they
 /// run in no particular order. The file must not be moved, closed or destroyed meanwhile. A ring
-/// performs them; with epoll and in simulation the helper threads of blocking() do, and a full
-/// queue there is errc::overloaded.
+/// performs them; with epoll helper threads of their own do, and errors of blocking() are theirs,
+/// too: errc::overloaded, errc::no_thread.
 class file {
 public:
     file() noexcept = default;

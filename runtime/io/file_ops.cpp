@@ -33,8 +33,9 @@ bool file_op::suspend(promise_base& frame) noexcept {
         submit();
         return true;
     }
-    if (submit_blocking(*this)) return true;
-    overloaded_ = true;
+    const auto taken = submit_blocking(*this);
+    if (taken) return true;
+    refused_ = taken.error();
     end_use();
     unwait();
     return false;

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace ouro {
@@ -43,18 +44,19 @@ public:
 
 protected:
     /// `on` is null when the operation makes the descriptor.
-    file_op(file_handle* on, const char* name) noexcept : on_(on), name_(name) {}
+    file_op(file_handle* on, const char* name) noexcept
+        : blocking_job(blocking_lane::files), on_(on), name_(name) {}
     ~file_op() = default;
 
     /// A count or descriptor, or the error.
     result<std::size_t> outcome() const noexcept {
-        if (overloaded_) return errc::overloaded;
+        if (refused_) return refused_;
         if (result_ < 0) return error_of(result_);
         return static_cast<std::size_t>(result_);
     }
     result<void> success() const noexcept { return outcome().error(); }
     /// It was withdrawn or refused: nothing was done.
-    bool not_done() const noexcept { return overloaded_ || result_ == -ECANCELED; }
+    bool not_done() const noexcept { return refused_ || result_ == -ECANCELED; }
 
 private:
     /// Around the time in which the kernel or a helper thread uses the descriptor.
@@ -71,7 +73,7 @@ private:
     file_handle* on_;
     const char* name_;
     std::int32_t result_ = 0;
-    bool overloaded_ = false;
+    std::error_code refused_;  // by the helper threads
 };
 
 /// Opens a file; see open(2) for flags and mode. The descriptor is closed on exec.

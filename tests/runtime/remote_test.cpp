@@ -17,6 +17,8 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -263,6 +265,48 @@ TEST_CASE("spawn_anywhere spreads tasks evenly") {
         co_return;
     };
     block_on(body(), {.workers = 4});
+}
+
+TEST_CASE("calls on the least loaded worker spread, chosen all at once or one after the other") {
+    auto chosen_first = []() -> task<> {
+        std::array<int, 4> per_worker{};
+        for (int i = 0; i < 9; ++i) ++per_worker[least_loaded_worker()];
+        CHECK(per_worker == std::array<int, 4>{0, 3, 3, 3});  // worker 0 has this task
+        co_return;
+    };
+    block_on(chosen_first(), {.workers = 4});
+    auto chosen_when_made = []() -> task<> {
+        std::array<int, 4> per_worker{};
+        auto call = [&]() -> task<> {
+            const unsigned there = least_loaded_worker();
+            ++per_worker[there];
+            co_await call_on(there, forever);
+        };
+        auto many = [&](scope& tasks) -> task<> {
+            for (int i = 0; i < 40; ++i) tasks.spawn(call);
+            while (std::accumulate(per_worker.begin(), per_worker.end(), 0) < 40) co_await yield();
+            tasks.cancel();
+        };
+        co_await with_scope(many);
+        // The calling worker has the forty that wait.
+        CHECK(per_worker[0] == 0);
+        for (unsigned worker = 1; worker < 4; ++worker) {
+            CAPTURE(per_worker[worker]);
+            CHECK((per_worker[worker] >= 12 && per_worker[worker] <= 15));
+        }
+    };
+    block_on(chosen_when_made(), {.workers = 4});
+}
+
+TEST_CASE("a handle may be kept and used when the run is over") {
+    std::optional<remote_task> kept;
+    auto body = [&]() -> task<> {
+        kept = spawn_on(1, forever);
+        co_return;
+    };
+    block_on(body(), {.workers = 2});
+    CHECK(kept->worker() == 1);
+    kept->cancel();
 }
 
 // --- storms ---------------------------------------------------------------------------------
