@@ -1,12 +1,14 @@
 #include <ouro/net/resolver.hpp>
 
+#include <ouro/runtime/abandonable.hpp>
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/blocking.hpp>
 #include <ouro/runtime/intrusive_list.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/sync/event.hpp>
 
 #include <netdb.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -22,12 +24,27 @@ using answer = result<std::vector<endpoint>>;
 
 constexpr std::size_t host_bytes_max = 253;     // RFC 1035, without the root's dot
 constexpr std::size_t service_bytes_max = 255;  // RFC 6335 allows 15; /etc/services may differ
+constexpr unsigned lookups_per_name_max = 2;    // at a time
 
-std::error_code error_of_getaddrinfo(int error) noexcept {
+/// What this process or machine has run out of, so that nobody could be asked; 0: nothing. glibc
+/// calls a name unknown when it could open neither /etc/hosts nor a socket. `left_errno` is what it
+/// left in errno, which was 0 before.
+int shortage(int left_errno) noexcept {
+    for (const int known : {EMFILE, ENFILE, ENOMEM, ENOBUFS})
+        if (left_errno == known) return known;
+    const int spare = ::eventfd(0, EFD_CLOEXEC);
+    if (spare < 0) return errno;
+    ::close(spare);
+    return 0;
+}
+
+std::error_code error_of_getaddrinfo(int error, int left_errno) noexcept {
+    if (error == EAI_MEMORY) return std::make_error_code(std::errc::not_enough_memory);
+    if (const int what = shortage(left_errno)) return error_of(-what);
     switch (error) {
         case EAI_AGAIN: return std::make_error_code(std::errc::resource_unavailable_try_again);
-        case EAI_MEMORY: return std::make_error_code(std::errc::not_enough_memory);
-        case EAI_SYSTEM: return error_of(-errno);
+        case EAI_SYSTEM: return error_of(-(left_errno != 0 ? left_errno : EIO));
+        case EAI_FAIL: return std::make_error_code(std::errc::io_error);  // a server refused
         default: return errc::host_not_found;
     }
 }
@@ -38,9 +55,10 @@ answer ask_system(const std::string& host, const std::string& service) {
     wanted.ai_socktype = SOCK_STREAM;  // else every address comes once per type
     wanted.ai_flags = AI_ADDRCONFIG;
     addrinfo* found = nullptr;
+    errno = 0;
     const int error =
         ::getaddrinfo(host.c_str(), service.empty() ? nullptr : service.c_str(), &wanted, &found);
-    if (error != 0) return error_of_getaddrinfo(error);
+    if (error != 0) return error_of_getaddrinfo(error, errno);
     const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
     std::vector<endpoint> addresses;
     for (const addrinfo* each = found; each; each = each->ai_next) {
@@ -55,7 +73,8 @@ answer ask_system(const std::string& host, const std::string& service) {
 class system_source final : public name_source {
 public:
     task<answer> look_up(std::string host, std::string service) override {
-        auto asked = co_await as_result(blocking(ask_system, std::move(host), std::move(service)));
+        auto asked = co_await as_result(
+            abandonable(blocking_lane::lookups, ask_system, std::move(host), std::move(service)));
         co_return asked;
     }
 };
@@ -102,21 +121,24 @@ public:
 
     /// Answers from memory, from a lookup under way, or by starting one.
     task<answer> find(std::string host, std::string service) {
+        forget_other_runs();
         std::string key = host + '\0' + service;
         std::shared_ptr<entry> known = recall(key);
-        if (!known) {
-            known = add(std::move(key));
-            ++stats_.lookups;
-            spawn(look_up(shared_from_this(), known, std::move(host), std::move(service)));
-        } else if (known->known) {
+        if (!known) known = add(std::move(key));
+        if (known->known) {
             ++stats_.hits;
+            co_return *known->known;
+        }
+        if (must_ask(*known)) {
+            spawn(look_up(shared_from_this(), known, std::move(host), std::move(service)));
+            ++known->lookups;
+            ++stats_.lookups;
         } else {
             ++stats_.joined;
         }
-        if (!known->known) {
-            auto waited = co_await as_result(known->done.wait());
-            if (!waited) co_return waited.error();
-        }
+        const count_in waiting(known->waiters);
+        auto waited = co_await as_result(known->done.wait());
+        if (!waited) co_return waited.error();
         co_return *known->known;
     }
 
@@ -136,8 +158,33 @@ private:
         std::string key;
         std::optional<answer> known;  // none while it is being looked up
         time_point until{};           // how long `known` holds
+        unsigned lookups = 0;         // under way
+        unsigned waiters = 0;         // for `done`
         event done;
     };
+
+    struct count_in {
+        explicit count_in(unsigned& of) noexcept : count(of) { ++count; }
+        ~count_in() { --count; }
+        count_in(const count_in&) = delete;
+        count_in& operator=(const count_in&) = delete;
+
+        unsigned& count;
+    };
+
+    /// Nobody waits for a lookup that was given up, and it may hang: who comes then has the name
+    /// asked once more, and takes the answer that comes first. A name that always hangs still
+    /// holds few threads.
+    static bool must_ask(const entry& of) noexcept {
+        return of.lookups == 0 || (of.waiters == 0 && of.lookups < lookups_per_name_max);
+    }
+
+    /// What another run of this thread left behind never ends, its clock may differ, and its tasks
+    /// must not be woken.
+    void forget_other_runs() noexcept {
+        const std::uint64_t here = executor::current().serial();
+        if (std::exchange(run_, here) != here) clear();
+    }
 
     static task<> look_up(std::shared_ptr<memory> self, std::shared_ptr<entry> into,
                           std::string host, std::string service) {
@@ -176,8 +223,12 @@ private:
     }
 
     void keep(entry& of, answer found) {
+        --of.lookups;
+        if (of.known) return;  // another lookup was quicker
+        const bool answered = found || found.error() == errc::host_not_found;
+        if (!answered && of.lookups > 0) return;  // another one may do better
         duration ttl = found ? options_.ttl : options_.negative_ttl;
-        if (!found && found.error() != errc::host_not_found) ttl = {};
+        if (!answered) ttl = {};
         of.known = std::move(found);
         of.until = clock::now() + ttl;
         if (ttl <= duration::zero() && of.linked()) forget(of);
@@ -194,6 +245,7 @@ private:
     std::unordered_map<std::string, std::shared_ptr<entry>> entries_;
     intrusive_list<entry> by_use_;  // least recently used first
     resolver_stats stats_;
+    std::uint64_t run_ = 0;  // whose lookups and times these are
 };
 
 std::shared_ptr<name_source> system_names() { return std::make_shared<system_source>(); }

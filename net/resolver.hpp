@@ -23,12 +23,19 @@ public:
     /// empty. Both were checked: neither is too long or holds a NUL, and `host` is not empty.
     ///
     /// errc::host_not_found is remembered as an answer, other errors are not. The source lives
-    /// until the task has ended.
+    /// until the task has ended. A lookup that can be cancelled keeps no run from ending.
     virtual task<result<std::vector<endpoint>>> look_up(std::string host, std::string service) = 0;
 };
 
-/// The system's resolver: getaddrinfo(3) on the helper threads, with /etc/hosts and all. Returns
-/// addresses in the order of RFC 6724, and only of families that this machine has addresses of.
+/// The system's resolver: getaddrinfo(3), with /etc/hosts and all, on helper threads that do
+/// nothing else (runtime_options::lookup_threads_max). Returns addresses in the order of RFC 6724,
+/// and only of families that this machine has addresses of.
+///
+/// A lookup that is cancelled ends at once; getaddrinfo is left to its thread, and nobody waits for
+/// it. Errors say why: errc::host_not_found when the name or service does not exist,
+/// std::errc::resource_unavailable_try_again when no name server answers, io_error when one refuses
+/// to; too_many_files_open and the like when this process could not ask; errc::overloaded and
+/// errc::no_thread as of blocking().
 std::shared_ptr<name_source> system_names();
 
 /// How a resolver remembers. getaddrinfo does not tell how long an answer holds.
@@ -48,8 +55,9 @@ struct resolver_stats {
 /// Looks names up. Worker-local.
 ///
 /// Several tasks that ask for one name at the same time cause one lookup. Cancelling one of them
-/// ends its waiting; the lookup goes on for the others and for the memory. The resolver may be
-/// destroyed meanwhile.
+/// ends its waiting; the lookup goes on for the others and for the memory. When nobody waits for it
+/// any more, the next who asks has the name looked up once more, and gets the answer that comes
+/// first. The resolver may be destroyed meanwhile. In another run it starts afresh.
 class resolver {
 public:
     explicit resolver(const resolver_options& options = {},
@@ -65,7 +73,7 @@ public:
     /// "[::1]", "fe80::1%eth0") are answered at once. Names are case-insensitive.
     ///
     /// Throws errc::host_not_found, what() reading "cannot resolve nosuch.example: host not found";
-    /// std::errc::resource_unavailable_try_again when no name server answers; errc::cancelled.
+    /// what the source says otherwise, see system_names(); errc::cancelled.
     task<std::vector<endpoint>> resolve(std::string host, std::uint16_t port);
 
     /// The same with a service by name ("http") or by number.

@@ -29,6 +29,11 @@ executor::~executor() {
     while (posters_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
 }
 
+std::uint64_t executor::new_serial() noexcept {
+    static std::atomic<std::uint64_t> latest = 0;
+    return latest.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 void executor::turn() noexcept {
     OURO_ASSERT(running_ == nullptr && "a turn inside a turn");
     ++stats_.turns;

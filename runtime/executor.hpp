@@ -109,6 +109,8 @@ public:
     task_map& tasks() noexcept { return tasks_; }
     ready_queue& ready() noexcept { return ready_; }
     unsigned worker() const noexcept { return worker_; }
+    /// A number, not 0, that no other executor of this process has or had.
+    std::uint64_t serial() const noexcept { return serial_; }
     time_point now() const noexcept { return time_point(duration(now_)); }
     const executor_stats& stats() const noexcept { return stats_; }
     executor_stats& stats() noexcept { return stats_; }
@@ -154,6 +156,8 @@ private:
     void run_turn_end() noexcept;
     void poll() noexcept;
 
+    static std::uint64_t new_serial() noexcept;
+
     static constinit thread_local executor* of_thread_;
 
     std::unique_ptr<reactor> io_;
@@ -167,6 +171,7 @@ private:
     int inline_left_ = 0;
     int expected_posts_ = 0;
     unsigned worker_;
+    const std::uint64_t serial_ = new_serial();
     std::int64_t now_;
     turn_limits limits_;
     intrusive_list<flusher, flusher> turn_end_;

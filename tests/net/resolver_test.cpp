@@ -210,6 +210,38 @@ OURO_TEST("a lookup goes on for the memory when nobody waits any more") {
     CHECK(names.stats().hits == 1);
 }
 
+OURO_TEST("a name that was given up is asked for again, and the first answer counts") {
+    auto source = example_names();
+    source->takes = 1h;
+    resolver names({}, source);
+    static_cast<void>(co_await as_result(timeout(10ms, names.resolve("example.com", 80))));
+    source->takes = 1s;
+    auto second = spawn(count_addresses(names, "example.com"));
+    auto third = spawn(count_addresses(names, "example.com"));
+    CHECK(co_await second == 2);
+    CHECK(co_await third == 2);
+    CHECK(source->asked == 2);
+    CHECK(names.stats().joined == 1);
+    co_await names.resolve("example.com", 80);
+    CHECK(source->asked == 2);
+}
+
+OURO_TEST("a lookup that was given up may answer those who asked again, and no error of it does") {
+    auto source = example_names();
+    source->takes = 1s;
+    resolver names({}, source);
+    static_cast<void>(co_await as_result(timeout(10ms, names.resolve("example.com", 80))));
+    source->takes = 1h;
+    CHECK(co_await count_addresses(names, "example.com") == 2);
+
+    source->takes = 1s;
+    static_cast<void>(co_await as_result(timeout(10ms, names.resolve("example.com", "http"))));
+    source->failure_of_first = std::make_error_code(std::errc::io_error);
+    source->takes = 2s;
+    const auto found = co_await names.resolve("example.com", "http");
+    CHECK(found.size() == 1);
+}
+
 OURO_TEST("a resolver may be cleared, moved and destroyed while it looks up") {
     auto source = example_names();
     source->takes = 1s;
