@@ -17,7 +17,8 @@ struct runtime_options {
     turn_limits turn;
     /// SIGINT and SIGTERM cancel every task with the reason shutdown; a second one kills.
     bool stop_on_signals = true;
-    /// SIGUSR1 prints who waits where to standard error.
+    /// SIGUSR1 prints who waits where to standard error. Without this it keeps its default action,
+    /// which ends the program.
     bool dump_on_sigusr1 = false;
     /// How long tasks may take to end once asked at shutdown; then they are named and left behind.
     duration grace = std::chrono::seconds(10);

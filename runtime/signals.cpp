@@ -8,6 +8,11 @@
 //     waiting tasks are resumed by a post to their own worker.
 //  4. A loop may end while a handler runs on another thread. The handler counts itself in, so
 //     that removing a loop can wait until no handler knows it.
+//
+// What children get: a handler goes back to the default action on exec, so SIGPIPE has one that
+// does nothing instead of being ignored. A child that is forked and goes on has no part in the runs
+// of its parent: their handlers would wake the parent's loops, and make the child deaf. They are
+// taken off at once.
 
 #include <ouro/runtime/signals.hpp>
 
@@ -58,6 +63,8 @@ void restore_default(std::uint64_t mask) noexcept {
     for (; mask != 0; mask &= mask - 1) ::sigaction(std::countr_zero(mask) + 1, &action, nullptr);
 }
 
+void on_pipe(int) {}
+
 void on_signal(int number) {
     const int saved = errno;
     in_handler.fetch_add(1);
@@ -75,7 +82,7 @@ void on_signal(int number) {
 class signal_hub {
 public:
     static signal_hub& instance() {
-        static signal_hub& one = *new signal_hub;  // handlers may run until the very end
+        static signal_hub& one = make();  // handlers may run until the very end
         return one;
     }
 
@@ -95,7 +102,8 @@ public:
     void add(run_signals& run) {
         const std::lock_guard held(lock_);
         runs_.push_back(run);
-        install(wanted_by(run));
+        run.handled_ = wanted_by(run);
+        install(run.handled_);
         if (run.stops_) ignore_pipe();
         for (auto& loop : loops) {
             executor* none = nullptr;
@@ -106,9 +114,7 @@ public:
     void remove(run_signals& run) noexcept {
         {
             const std::lock_guard held(lock_);
-            run.unlink();
-            uninstall(wanted_by(run));
-            if (run.stops_) restore_pipe();
+            take_off(run);
         }
         for (auto& loop : loops) {
             executor* mine = &run.loop_;
@@ -152,8 +158,39 @@ public:
     }
 
 private:
-    static std::uint64_t wanted_by(const run_signals& run) noexcept {
-        return (run.stops_ ? stopping : 0) | (run.dumps_ ? bit_of(SIGUSR1) : 0);
+    static signal_hub& make() {
+        static signal_hub& one = *new signal_hub;
+        ::pthread_atfork([] { one.lock_.lock(); }, [] { one.lock_.unlock(); },
+                         [] { one.forked(); });
+        return one;
+    }
+
+    /// In the child, which has one thread and holds the lock.
+    void forked() noexcept {
+        for (auto& loop : loops) loop = nullptr;
+        arrived = 0;
+        in_handler = 0;
+        runs_.for_each([this](run_signals& run) { take_off(run); });
+        lock_.unlock();
+    }
+
+    void take_off(run_signals& run) noexcept {
+        if (!run.linked()) return;  // a child had it taken off before
+        run.unlink();
+        uninstall(run.handled_);
+        if (run.stops_) restore_pipe();
+    }
+
+    /// What was ignored from outside stays so, unless a set has asked for it.
+    std::uint64_t wanted_by(const run_signals& run) const noexcept {
+        std::uint64_t mask = run.dumps_ ? bit_of(SIGUSR1) : 0;
+        if (!run.stops_) return mask;
+        for (const int number : {SIGINT, SIGTERM}) {
+            struct sigaction now = before_[number];
+            if (users_[number] == 0) ::sigaction(number, nullptr, &now);
+            if (now.sa_handler != SIG_IGN) mask |= bit_of(number);
+        }
+        return mask;
     }
 
     static void deliver(signal_set& set, int number) noexcept {
@@ -191,7 +228,7 @@ private:
     /// The signals that stop a run stop it once, unless a set has taken them over.
     void find_only_once() noexcept {
         std::uint64_t mask = 0;
-        runs_.for_each([&](run_signals& run) { mask |= run.stops_ ? stopping : 0; });
+        runs_.for_each([&](run_signals& run) { mask |= run.handled_ & stopping; });
         sets_.for_each([&](signal_set& set) { mask &= ~set.mask_; });
         only_once.store(mask);
     }
@@ -199,7 +236,8 @@ private:
     void ignore_pipe() noexcept {
         if (pipe_users_++ > 0) return;
         struct sigaction ignore = {};
-        ignore.sa_handler = SIG_IGN;
+        ignore.sa_handler = on_pipe;
+        ignore.sa_flags = SA_RESTART;
         ::sigaction(SIGPIPE, nullptr, &before_pipe_);
         pipe_ignored_ = before_pipe_.sa_handler == SIG_DFL;
         if (pipe_ignored_) ::sigaction(SIGPIPE, &ignore, nullptr);

@@ -102,8 +102,10 @@ void deliver_signal(int number) noexcept;
 /// What one run does about signals; made by run() for as long as it lasts.
 ///
 /// The first SIGINT or SIGTERM asks the run to stop and restores the default action of both, so
-/// that a second one kills. SIGUSR1 prints who waits where. SIGPIPE is ignored, as a write to a
-/// closed pipe is an error to be handled. All is as before when it ends.
+/// that a second one kills; what was ignored before stays ignored. SIGUSR1 prints who waits where,
+/// where the options say so. SIGPIPE does nothing, as a write to a closed pipe is an error to be
+/// handled; child processes start with its default action. All is as before when it ends, and in a
+/// forked child.
 class run_signals : public list_hook<run_signals> {
 public:
     /// Which of them the run wants. `loop` is woken when a signal has arrived, and then calls
@@ -123,6 +125,7 @@ private:
     executor& loop_;
     const bool stops_;
     const bool dumps_;
+    std::uint64_t handled_ = 0;  // bits of the signals that have a handler for it
 };
 
 }  // namespace ouro

@@ -19,6 +19,8 @@
 //     It counts itself again, unless it is too late; then the task is named as left behind.
 //  6. This object itself is shared: by run(), by each thread of the pool (blocking_pool.cpp, 1), and
 //     by the handles of remote tasks. Its loops are null when they are gone.
+//  7. A child that is forked inside a run has a copy of it that is never turned again: its first
+//     run() forgets that the thread was a worker.
 //
 // How a deadlock is found:
 //
@@ -37,6 +39,8 @@
 #include <ouro/runtime/metrics.hpp>
 #include <ouro/runtime/signals.hpp>
 #include <ouro/runtime/time/duration_text.hpp>
+
+#include <pthread.h>
 
 #include <cstdio>
 #include <mutex>
@@ -103,6 +107,7 @@ private:
 };
 
 constinit thread_local workers* workers::of_thread_ = nullptr;
+constinit thread_local bool workers::forked_ = false;
 
 workers::workers(const runtime_options& options)
     : options_(checked(options)), slots_(options.workers), busy_(options.workers) {
@@ -120,7 +125,17 @@ workers::~workers() = default;
 
 // --- threads --------------------------------------------------------------------------------
 
+/// In a child that was forked inside a run, that run and its loops are copies that nobody turns.
+void workers::watch_forks() {
+    static const int watched = ::pthread_atfork(nullptr, nullptr, [] { forked_ = true; });
+    if (watched != 0) throw_error(error_of(-watched));
+    if (!std::exchange(forked_, false)) return;
+    executor::forget();
+    of_thread_ = nullptr;
+}
+
 void workers::run(task<> main) {
+    watch_forks();
     workers* const outer = std::exchange(of_thread_, this);
     start_threads();
     work(0, &main);

@@ -132,6 +132,7 @@ private:
 
     /// How much a worker has to do: its tasks, and what is on the way to it.
     std::size_t load(unsigned worker) noexcept;
+    static void watch_forks();
     void start_threads();
     void work(unsigned worker, task<>* main) noexcept;
     std::unique_ptr<executor> make_loop(unsigned worker);
@@ -154,6 +155,7 @@ private:
     bool nothing_posted() const noexcept;
 
     static constinit thread_local workers* of_thread_;
+    static constinit thread_local bool forked_;  // since this thread last began a run
 
     runtime_options options_;
     std::vector<slot> slots_;

@@ -1,6 +1,7 @@
 #include <ouro/runtime/signals.hpp>
 
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/blocking.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
@@ -14,6 +15,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <initializer_list>
 #include <string>
 #include <utility>
@@ -246,6 +248,121 @@ TEST_CASE("SIGUSR1 prints who waits where, on every worker") {
     const auto parts = {"on worker 0", "on worker 1", "\"napper\", waiting"};
     const std::string said = errors_of(child, parts);
     for (const char* part : parts) CHECK_MESSAGE(said.find(part) != said.npos, said);
+}
+
+// --- what others get, and what was there before ---------------------------------------------
+
+TEST_CASE("a program started from a run has the default action for SIGPIPE") {
+    auto body = []() -> task<int> {
+        const char* ask = "grep -q '^SigIgn:.*[13579bdf]...$' /proc/self/status";  // bit 12
+        auto start = [ask] { return std::system(ask); };
+        const int ignored = co_await blocking(start);
+        co_return WEXITSTATUS(ignored);
+    };
+    auto child = [&] { return run(body()); };
+    CHECK(outcome_of(child) == 1);  // grep found nothing
+}
+
+TEST_CASE("SIGINT and SIGTERM that were ignored stay ignored, until somebody asks for them") {
+    for (const int number : {SIGINT, SIGTERM}) {
+        auto child = [number] {
+            ::signal(number, SIG_IGN);
+            auto body = [number]() -> task<int> {
+                send_self(number);
+                co_await yield();
+                co_await yield();
+                if (current_cancellation() != cancel_reason::none) co_return 1;
+                if (action_of(number) != SIG_IGN) co_return 2;
+                signal_set set{number};
+                send_self(number);
+                const int got = co_await set.next();
+                co_return got == number ? 0 : 3;
+            };
+            const int code = run(body());
+            return action_of(number) == SIG_IGN ? code : 4;
+        };
+        CHECK(outcome_of(child) == 0);
+    }
+}
+
+TEST_CASE("a stop by SIGTERM leaves a SIGINT ignored that was") {
+    auto child = [] {
+        ::signal(SIGINT, SIG_IGN);
+        auto body = []() -> task<int> {
+            send_self(SIGTERM);
+            event never;
+            static_cast<void>(co_await as_result(timeout(1h, never.wait())));
+            co_return action_of(SIGINT) == SIG_IGN ? 0 : 1;
+        };
+        return run(body());
+    };
+    CHECK(outcome_of(child) == 0);
+}
+
+// --- forked children ------------------------------------------------------------------------
+
+/// Forks inside a task of a run; what the child ended with.
+template <class Child>
+int outcome_in_task(Child child, runtime_options options) {
+    auto body = [&]() -> task<int> {
+        signal_set others{SIGUSR2};
+        auto waiter = [&]() -> task<> { static_cast<void>(co_await as_result(others.next())); };
+        auto waiting = spawn(waiter);
+        co_await yield();
+        const int code = outcome_of(child);
+        waiting.cancel();
+        co_await waiting;
+        co_return code;
+    };
+    auto outer = [&] { return run(body(), options); };
+    return outcome_of(outer);
+}
+
+TEST_CASE("a child that was forked in a task may have runs of its own") {
+    for (const reactor_kind kind : {reactor_kind::automatic, reactor_kind::epoll}) {
+        for (const unsigned workers : {1U, 2U}) {
+            runtime_options options{.workers = workers};
+            options.reactor.kind = kind;
+            auto child = [&] {
+                auto count = []() -> task<int> {
+                    co_await sleep_for(1ms);
+                    auto two = [] { return 2; };
+                    const int got = co_await blocking(two);
+                    co_return got + static_cast<int>(worker_count());
+                };
+                for (int i = 0; i < 2; ++i)
+                    if (block_on(count(), options) != 2 + static_cast<int>(workers)) return 1;
+                return run(count(), options);
+            };
+            CHECK(outcome_in_task(child, options) == 2 + static_cast<int>(workers));
+        }
+    }
+}
+
+TEST_CASE("a child that was forked in a task ends by a signal, and its own run stops for it") {
+    auto plain = [] {
+        send_self(SIGTERM);
+        return 1;
+    };
+    auto with_run = [] {
+        cancel_reason why = cancel_reason::none;
+        const int code = run(until_stopped(SIGTERM, why));
+        return code == 0 && why == cancel_reason::shutdown ? 7 : 1;
+    };
+    // outcome_of restores the default actions, which a program need not do.
+    auto untouched = [&]() -> task<int> {
+        const pid_t pid = ::fork();
+        if (pid == 0) {
+            ::alarm(60);
+            ::_exit(plain());
+        }
+        int status = 0;
+        ::waitpid(pid, &status, 0);
+        co_return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    };
+    auto outer = [&] { return run(untouched()); };
+    CHECK(outcome_of(outer) == SIGTERM);
+    CHECK(outcome_in_task(with_run, {}) == 7);
 }
 
 }  // namespace
