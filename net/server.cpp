@@ -227,7 +227,7 @@ server::server(listener at, const server_options& options, bool joinable)
         return;
     }
     for (unsigned i = 0; i < workers_; ++i)
-        parts_[i].inbox = std::make_unique<shared_channel<descriptor>>(inbox_max);
+        parts_[i].inbox = std::make_unique<shared_channel<in_transit>>(inbox_max);
 }
 
 server::~server() {
@@ -257,6 +257,16 @@ server_stats server::stats() const noexcept {
         sum.exhausted += one.exhausted;
     }
     return sum;
+}
+
+server::in_transit::~in_transit() {
+    if (number_ >= 0) executor::current().io().close_at_once(number_);
+}
+
+stream server::in_transit::arrive() {
+    stream arrived = stream::adopt(number_);
+    number_ = -1;
+    return arrived;
 }
 
 task<> server::work(handler& how, std::source_location place) {
@@ -327,7 +337,7 @@ task<> server::hand_out(listener at) {
         stream client = co_await next(at, own_part());
         part& to = least_busy();
         to.coming.fetch_add(1, std::memory_order_relaxed);
-        descriptor handed(client.handle().release());
+        in_transit handed(std::move(client));
         const auto sent = co_await as_result(to.inbox->send(std::move(handed)));
         if (!sent) co_return;  // it is the end
     }
@@ -335,14 +345,17 @@ task<> server::hand_out(listener at) {
 
 task<> server::take_handed(shift& here) {
     part& mine = here.figures();
-    while (std::optional<descriptor> handed = co_await mine.inbox->recv()) {
+    while (std::optional<in_transit> handed = co_await mine.inbox->recv()) {
         mine.coming.fetch_sub(1, std::memory_order_relaxed);
-        if (executor::current().io().adopt(handed->number()) < 0) {
+        stream client;
+        try {
+            client = handed->arrive();
+        } catch (const std::system_error&) {
             ++mine.broken;
             room_.release();
             continue;
         }
-        here.begin(stream(*std::move(handed)));
+        here.begin(std::move(client));
     }
 }
 

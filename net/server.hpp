@@ -194,12 +194,31 @@ private:
         std::source_location place;
     };
 
+    /// A connection on its way to another worker: it belongs to none, and whoever destroys it
+    /// closes it.
+    class in_transit {
+    public:
+        explicit in_transit(stream from) noexcept : number_(from.release()) {}
+        in_transit(in_transit&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+        in_transit& operator=(in_transit&& other) noexcept {
+            std::swap(number_, other.number_);
+            return *this;
+        }
+        ~in_transit();
+
+        /// Makes it the current worker's; throws as stream::adopt does.
+        stream arrive();
+
+    private:
+        int number_;
+    };
+
     /// One worker's part.
     struct alignas(64) part {
         counter accepted, open, failed, broken, cancelled, full, exhausted;
         std::atomic<std::uint64_t> coming = 0;  // handed over, and not yet taken there
         std::atomic<bool> serving = false;
-        std::unique_ptr<shared_channel<descriptor>> inbox;  // null: it has a listener of its own
+        std::unique_ptr<shared_channel<in_transit>> inbox;  // null: it has a listener of its own
     };
 
     server(listener at, const server_options& options, bool joinable);
