@@ -282,7 +282,7 @@ std::string dump_tasks() { return task_printer(executor::current()).print(); }
 std::string dump_all_tasks(duration patience) {
     workers* run = workers::current_or_null();
     if (!run) return dump_tasks();
-    const auto until = std::chrono::steady_clock::now() + patience;
+    const auto until = after(std::chrono::steady_clock::now(), patience);
     const executor* here = executor::current_or_null();
     std::vector<std::shared_ptr<dump_request>> asked(run->count());
     if (const workers::visit inside(*run); inside) {

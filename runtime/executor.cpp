@@ -151,8 +151,7 @@ time_point clock::now() noexcept {
 
 time_point clock::exact_now() noexcept {
     if (executor* here = executor::current_or_null()) return time_point(duration(here->io().now()));
-    return time_point(
-        std::chrono::duration_cast<duration>(std::chrono::steady_clock::now().time_since_epoch()));
+    return time_point(duration(std::chrono::steady_clock::now().time_since_epoch()));
 }
 
 }  // namespace ouro

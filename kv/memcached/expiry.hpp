@@ -1,6 +1,8 @@
 // expiry.hpp: when an item ends, and how the wire has it.
 #pragma once
 
+#include <ouro/runtime/time/duration.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -20,7 +22,7 @@ public:
     /// So long from now, rounded up to seconds; zero: never; negative: expired already.
     template <class Rep, class Period>
     constexpr expiry(std::chrono::duration<Rep, Period> length) noexcept
-        : seconds_(std::chrono::ceil<std::chrono::seconds>(length).count()) {}
+        : seconds_(saturating_cast<std::chrono::seconds>(length).count()) {}
 
     /// At that time, which for 1970 and before is in the past.
     static expiry at(std::chrono::system_clock::time_point when) noexcept;

@@ -229,7 +229,8 @@ void epoll_reactor::turn(std::int64_t until) noexcept {
 
 /// Looks for events for at most `length`, and the option's time, without sleeping.
 int epoll_reactor::poll_busily(std::int64_t length) noexcept {
-    const std::int64_t end = now() + std::min<std::int64_t>(length, options_.busy_poll.count());
+    const std::int64_t end =
+        saturating_add(now(), std::min<std::int64_t>(length, options_.busy_poll.count()));
     for (;;) {
         ++stats_.system_calls;
         const int count = checked(::epoll_wait(epoll_fd_, events_.data(), events_max, 0));

@@ -7,6 +7,7 @@
 
 #include <ouro/runtime/counter.hpp>
 #include <ouro/runtime/io/op.hpp>
+#include <ouro/runtime/time/duration.hpp>
 
 #include <sys/socket.h>
 
@@ -37,7 +38,7 @@ struct reactor_options {
     /// zero: sleep at once. For clients that wait for quick answers: to sleep and be woken takes
     /// tens of microseconds on a virtual machine, longer than many an answer, but to look takes
     /// processor time. A ring looks without system calls. In simulation nothing sleeps.
-    std::chrono::nanoseconds busy_poll = std::chrono::nanoseconds::zero();
+    duration busy_poll = duration::zero();
 };
 
 /// True for an error (-errno) that closing something may mend: no descriptor, no memory, an address

@@ -27,10 +27,11 @@ void link::carry(side from, std::size_t bytes, std::unique_ptr<event> what) {
         return;
     }
     direction& way = directions_[static_cast<int>(from)];
-    std::int64_t when = world_.now() + world_.draw_delay(how_);
+    std::int64_t when = saturating_add(world_.now(), world_.draw_delay(how_));
     when = std::max(when, way.free_at);
     if (how_.bytes_per_second > 0)
-        when += static_cast<std::int64_t>(bytes * 1'000'000'000 / how_.bytes_per_second);
+        when = saturating_add(
+            when, static_cast<std::int64_t>(bytes * 1'000'000'000 / how_.bytes_per_second));
     way.free_at = when;
     if (when == world_.now() && way.under_way == 0) {
         what->happen();

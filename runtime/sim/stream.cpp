@@ -167,7 +167,8 @@ int stream::start_connecting(const name& to) {
     const bool nobody_there = !to.is_unix() && !peer_name_.is_loopback();
     if (!nobody_there) way_->carry(side_, 0, std::make_unique<handshake>(self()));
     if (is_tcp() && state_ == state::connecting)
-        gives_up_ = world_.plan(world_.now() + connect_patience, std::make_unique<gave_up>(self()));
+        gives_up_ = world_.plan(saturating_add(world_.now(), connect_patience),
+                                std::make_unique<gave_up>(self()));
     return 0;
 }
 

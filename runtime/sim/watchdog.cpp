@@ -8,7 +8,7 @@ constexpr unsigned calls_per_look = 64;
 }  // namespace
 
 watchdog::watchdog(ouro::reactor& watched, bool sleeps, duration patience)
-    : watched_(watched), patience_(patience), end_(real_clock::now() + patience) {
+    : watched_(watched), patience_(patience), end_(after(real_clock::now(), patience)) {
     if (sleeps) thread_ = std::thread([this] { watch(); });
 }
 
@@ -30,7 +30,7 @@ bool watchdog::barked() noexcept {
 
 void watchdog::restart() {
     const std::lock_guard lock(mutex_);
-    end_ = real_clock::now() + patience_;
+    end_ = after(real_clock::now(), patience_);
     barked_ = false;
     changed_.notify_one();
 }

@@ -110,7 +110,7 @@ void world::send_datagram(const name& to, std::unique_ptr<event> arrival) {
     if (delay == 0)
         arrival->happen();
     else
-        plan(now_ + delay, std::move(arrival));
+        plan(saturating_add(now_, delay), std::move(arrival));
 }
 
 }  // namespace ouro::sim

@@ -1,12 +1,12 @@
 // clock.hpp: the time a worker lives by; real on a machine, virtual in simulation.
 #pragma once
 
+#include <ouro/runtime/time/duration.hpp>
+
 #include <chrono>
 #include <cstdint>
 
 namespace ouro {
-
-using duration = std::chrono::nanoseconds;
 
 /// A steady clock read through the worker's reactor.
 ///
@@ -26,9 +26,32 @@ struct clock {
 
 using time_point = clock::time_point;
 
-/// `start + length`, or the end of time where that would overflow.
-constexpr time_point after(time_point start, duration length) noexcept {
-    return length > time_point::max() - start ? time_point::max() : start + length;
+/// `start + length`, or the end of time where there is no such point. The operators below say the
+/// same: no sum with a point in time begins anew, whatever the unit of the length.
+template <class Clock>
+constexpr std::chrono::time_point<Clock, std::chrono::nanoseconds> after(
+    std::chrono::time_point<Clock, std::chrono::nanoseconds> start, duration length) noexcept {
+    return std::chrono::time_point<Clock, std::chrono::nanoseconds>(
+        std::chrono::nanoseconds(saturating_add(start.time_since_epoch().count(), length.count())));
+}
+
+template <class Rep, class Period>
+constexpr time_point operator+(time_point start,
+                               std::chrono::duration<Rep, Period> length) noexcept {
+    return after(start, length);
+}
+template <class Rep, class Period>
+constexpr time_point operator+(std::chrono::duration<Rep, Period> length,
+                               time_point start) noexcept {
+    return after(start, length);
+}
+template <class Rep, class Period>
+constexpr time_point operator-(time_point end, std::chrono::duration<Rep, Period> length) noexcept {
+    return time_point(std::chrono::nanoseconds(
+        saturating_sub(end.time_since_epoch().count(), duration(length).count())));
+}
+constexpr duration operator-(time_point end, time_point start) noexcept {
+    return duration(end.time_since_epoch()) - duration(start.time_since_epoch());
 }
 
 }  // namespace ouro

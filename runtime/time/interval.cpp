@@ -6,12 +6,12 @@ sleep_await interval::tick() noexcept {
     const time_point now = clock::exact_now();
     const time_point due = next_;
     if (now <= due || policy_ == missed_tick::burst) {
-        next_ = due + period_;
+        next_ = after(due, period_);
     } else if (policy_ == missed_tick::delay) {
-        next_ = now + period_;
+        next_ = after(now, period_);
     } else {
         const auto missed = (now - due) / period_;
-        next_ = due + period_ * (missed + 1);
+        next_ = after(due, period_ * (missed + 1));
     }
     return sleep_until(due);
 }

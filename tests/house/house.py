@@ -283,6 +283,32 @@ def shape(house):
                 yield where + "unfinished by its own words"
 
 
+# --- time ---------------------------------------------------------------------------------------
+
+# `+` on a point of ouro::clock saturates (runtime/time/clock.hpp). What goes round that place: other
+# clocks, bare counts of nanoseconds, compound assignment, and casts of lengths.
+NOW_PLUS = re.compile(r"([\w:.>()-]*)\bnow(?:\(\)|_)\s*\+(?![+=])")
+OUR_CLOCK = re.compile(r"(^|[^\w:])(ouro::)?clock::(exact_)?$")
+BARE_COUNT = re.compile(r"time_since_epoch\(\)\.count\(\)\s*[+*]")
+COMPOUND = re.compile(r"\b(?:\w+_)?(?:until|deadline|due|when|expires|expires_at)_?"
+                      r"\s*[+-]=")
+NARROW_CAST = re.compile(r"duration_cast<(?:ouro::)?(?:duration|std::chrono::nanoseconds)>")
+
+
+def time_sums(house):
+    """Sums of time go through after(), the operators of ouro::clock, or saturating_add()."""
+    for name in house.files(".hpp", ".cpp", folders=CRATES):
+        if name in ("runtime/time/clock.hpp", "runtime/time/duration.hpp"):
+            continue
+        for number, line in enumerate(house.lines(name), 1):
+            code = line.split("//")[0]
+            sums = [m for m in NOW_PLUS.finditer(code) if not OUR_CLOCK.search(m[1])]
+            if sums or BARE_COUNT.search(code) or COMPOUND.search(code):
+                yield f"{name}:{number}: a sum of time that may begin anew; use after()"
+            if NARROW_CAST.search(code):
+                yield f"{name}:{number}: a cast that may overflow; a duration converts by itself"
+
+
 # --- the front page ---------------------------------------------------------------------------
 
 SNIPPET = re.compile(r"<!--\s*(\S+\.[ch]pp)\s*-->\s*\n```cpp\n(.*?)\n```", re.S)
@@ -304,7 +330,7 @@ def readme(house):
                 yield f"{name}:1: quotes a program that is not in {example}"
 
 
-RULES = [layering, includes, listed, shape, readme, headers, together, budget]
+RULES = [layering, includes, listed, shape, readme, time_sums, headers, together, budget]
 
 
 def main(rule, source, build, *compiler):

@@ -54,3 +54,25 @@ OURO_TEST("a cancelled tick counts as taken") {
     co_await every.tick();
     CHECK(clock::now() - start == 20ms);
 }
+
+namespace {
+
+task<int> count_ticks(duration period, missed_tick policy) {
+    interval off(period, policy);
+    int ticks = 0;
+    for (int i = 0; i < 4; ++i) {
+        const auto ticked = co_await as_result(timeout(20ms, off.tick()));
+        if (ticked) ++ticks;
+    }
+    co_return ticks;
+}
+
+}  // namespace
+
+OURO_TEST("a beat of for ever never comes, whatever was missed") {
+    for (const auto policy : {missed_tick::burst, missed_tick::delay, missed_tick::skip}) {
+        CHECK(co_await count_ticks(duration::max(), policy) == 0);
+        CHECK(co_await count_ticks(std::chrono::hours(24 * 365 * 200), policy) == 0);
+        CHECK(co_await count_ticks(std::chrono::seconds::max(), policy) == 0);
+    }
+}
