@@ -55,9 +55,9 @@ TEST_CASE("sums of lengths end at for ever") {
     CHECK(forever * 2 == forever);
     CHECK(duration::min() - 1s == duration::min());
     CHECK(-duration::min() == forever);
-    duration sum = 200h * 24 * 365;
+    duration sum = 100h * 24 * 365;
     sum += sum;
-    CHECK(sum == 400h * 24 * 365);
+    CHECK(sum == 200h * 24 * 365);
     sum *= 1'000'000;
     CHECK(sum == forever);
     CHECK(std::min(forever, sum / 2) == forever / 2);
