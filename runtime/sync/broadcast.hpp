@@ -35,7 +35,8 @@ private:
 /// Sending never waits: it overwrites the oldest value, and a receiver that had not taken that one
 /// is told so. Values are copied out, the last reader gets the original; make large ones a
 /// shared_ptr. A value is destroyed when everybody has read it or it is overwritten.
-/// Worker-local. Destroying it while receivers exist is a bug.
+/// Worker-local. Destroying it closes it: who waits gets the end, and so does every receiver that
+/// asks later; what it kept for them is gone.
 template <std::copy_constructible T>
 class broadcast {
 public:
@@ -44,7 +45,10 @@ public:
 
     /// Room for `capacity` values, at least 1, allocated now and never again.
     explicit broadcast(std::size_t capacity) : slots_(capacity) { OURO_ASSERT(capacity > 0); }
-    ~broadcast() { OURO_ASSERT(receivers_ == 0 && "a broadcast outlives its receivers"); }
+    ~broadcast() {
+        close();
+        while (!following_.empty()) following_.pop_front().of_ = nullptr;
+    }
     broadcast(const broadcast&) = delete;
     broadcast& operator=(const broadcast&) = delete;
 
@@ -86,24 +90,22 @@ private:
     std::uint64_t next_ = 0;  // how many were sent; the position of the next
     std::size_t receivers_ = 0;
     bool closed_ = false;
+    intrusive_list<receiver, receiver> following_;
     wait_list waiters_;  // receivers that have read everything
 };
 
 /// One subscription: a position in what is sent. Movable while nobody waits on it.
 template <std::copy_constructible T>
-class [[nodiscard]] broadcast<T>::receiver {
+class [[nodiscard]] broadcast<T>::receiver : public list_hook<receiver> {
 public:
-    receiver(receiver&& other) noexcept
-        : of_(std::exchange(other.of_, nullptr)),
-          position_(other.position_),
-          missed_(other.missed_) {}
-    receiver& operator=(receiver other) noexcept {
-        std::swap(of_, other.of_);
-        std::swap(position_, other.position_);
-        std::swap(missed_, other.missed_);
+    receiver(receiver&& other) noexcept : position_(0) { take_over(other); }
+    receiver& operator=(receiver&& other) noexcept {
+        if (this == &other) return *this;
+        leave();
+        take_over(other);
         return *this;
     }
-    ~receiver();
+    ~receiver() { leave(); }
 
     /// Another receiver at the same position.
     receiver clone() const noexcept;
@@ -125,15 +127,28 @@ public:
 private:
     friend class broadcast;
 
-    explicit receiver(broadcast& of) noexcept : of_(&of), position_(of.next_) { ++of.receivers_; }
+    explicit receiver(broadcast& of) noexcept : of_(&of), position_(of.next_) {
+        ++of.receivers_;
+        of.following_.push_back(*this);
+    }
 
-    bool something_to_say() const noexcept { return position_ != of_->next_ || of_->closed_; }
+    void take_over(receiver& other) noexcept {
+        if (other.of_) other.unlink();
+        of_ = std::exchange(other.of_, nullptr);
+        position_ = other.position_;
+        missed_ = other.missed_;
+        if (of_) of_->following_.push_back(*this);
+    }
+    void leave() noexcept;
+    bool something_to_say() const noexcept {
+        return !of_ || position_ != of_->next_ || of_->closed_;
+    }
     /// Reports a lag, once.
     bool lagged() noexcept;
     std::optional<T> read();
 
-    broadcast* of_;
-    std::uint64_t position_;  // of the next value to read
+    broadcast* of_ = nullptr;  // null when it was moved from, or its broadcast is gone
+    std::uint64_t position_;   // of the next value to read
     std::uint64_t missed_ = 0;
 };
 
@@ -179,15 +194,18 @@ std::size_t broadcast<T>::send(T value) {
 }
 
 template <std::copy_constructible T>
-broadcast<T>::receiver::~receiver() {
+void broadcast<T>::receiver::leave() noexcept {
     if (!of_) return;
+    this->unlink();
     for (std::uint64_t at = std::max(position_, of_->oldest()); at < of_->next_; ++at)
         of_->drop_read(at);
     --of_->receivers_;
+    of_ = nullptr;
 }
 
 template <std::copy_constructible T>
 typename broadcast<T>::receiver broadcast<T>::receiver::clone() const noexcept {
+    OURO_ASSERT(of_ != nullptr && "the broadcast of this receiver is gone");
     receiver twin(*of_);
     twin.position_ = position_;
     for (std::uint64_t at = std::max(position_, of_->oldest()); at < of_->next_; ++at)
@@ -197,11 +215,13 @@ typename broadcast<T>::receiver broadcast<T>::receiver::clone() const noexcept {
 
 template <std::copy_constructible T>
 std::size_t broadcast<T>::receiver::pending() const noexcept {
+    if (!of_) return 0;
     return static_cast<std::size_t>(of_->next_ - std::max(position_, of_->oldest()));
 }
 
 template <std::copy_constructible T>
 bool broadcast<T>::receiver::lagged() noexcept {
+    if (!of_) return false;
     const std::uint64_t oldest = of_->oldest();
     if (position_ >= oldest) return false;
     missed_ = oldest - position_;
@@ -211,7 +231,7 @@ bool broadcast<T>::receiver::lagged() noexcept {
 
 template <std::copy_constructible T>
 std::optional<T> broadcast<T>::receiver::read() {
-    if (position_ == of_->next_) return std::nullopt;
+    if (!of_ || position_ == of_->next_) return std::nullopt;
     slot& from = of_->at(position_);
     std::optional<T> value;
     if (from.unread == 1)

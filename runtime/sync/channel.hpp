@@ -28,8 +28,9 @@ namespace ouro {
 ///     while (auto line = co_await lines.recv()) use(*line);        // a consumer, until close()
 ///
 /// Each value goes to one receiver; waiting senders and receivers are served in arrival order.
-/// Worker-local; both sides refer to the channel, which outlives them. Destroying it while somebody
-/// waits or holds a permit is a bug; items that nobody took are destroyed with it.
+/// Worker-local. Destroying it closes it: who waits is told as by close(), and must not use it again.
+/// Items that nobody took are destroyed with it. Destroying it while somebody holds a permit is a
+/// bug: asserted.
 template <class T>
 class channel {
     static_assert(std::is_nothrow_move_constructible_v<T>, "handing over must not fail");
@@ -49,7 +50,12 @@ public:
     /// Room for `capacity` values, allocated now and never again. With 0, every send waits for the
     /// receiver that takes the value.
     explicit channel(std::size_t capacity) : items_(capacity) {}
-    ~channel() { OURO_ASSERT(permits_ == 0 && "a channel outlives its permits"); }
+    ~channel() {
+        OURO_ASSERT(permits_ == 0 && "a channel outlives its permits");
+        close();
+    }
+    channel(const channel&) = delete;
+    channel& operator=(const channel&) = delete;
 
     /// Waits for a free slot and moves the value in. Throws errc::closed after close(), and
     /// errc::cancelled; the value has not been moved from then.

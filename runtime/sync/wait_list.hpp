@@ -89,7 +89,8 @@ public:
     /// Takes out the oldest without waking it; its owner goes on with it at once.
     template <class Op>
     Op& take_front() noexcept {
-        OURO_ASSERT(home_ == &executor::current() && "used on another worker");
+        OURO_ASSERT(home_ == &executor::current() &&
+                    "a primitive used on another worker: take its shared_ kin, or call_on");
         return static_cast<Op&>(waiters_.pop_front());
     }
 
@@ -110,7 +111,8 @@ private:
 
 inline void waiter::move_to(wait_list& queue) noexcept {
     executor* here = &executor::current();
-    OURO_ASSERT((queue.empty() || queue.home_ == here) && "used on another worker");
+    OURO_ASSERT((queue.empty() || queue.home_ == here) &&
+                "a primitive used on another worker: take its shared_ kin, or call_on");
     queue.home_ = here;
     queue.waiters_.push_back(*this);
 }

@@ -15,7 +15,8 @@ namespace ouro {
 ///     watch<settings>::receiver mine = current.subscribe();
 ///     for (;;) { apply(mine.get()); co_await mine.changed(); }
 ///
-/// Worker-local. Destroying it while receivers exist is a bug.
+/// Worker-local. Destroying it closes it: who waits is told errc::closed, and so is every receiver
+/// that asks for a change later; their get() is a bug then, asserted.
 template <class T>
 class watch {
 public:
@@ -23,7 +24,10 @@ public:
     class changed_op;
 
     explicit watch(T initial) : value_(std::move(initial)) {}
-    ~watch() { OURO_ASSERT(receivers_ == 0 && "a watch outlives its receivers"); }
+    ~watch() {
+        close();
+        while (!receivers_.empty()) receivers_.pop_front().of_ = nullptr;
+    }
     watch(const watch&) = delete;
     watch& operator=(const watch&) = delete;
 
@@ -53,7 +57,8 @@ public:
     }
 
     bool closed() const noexcept { return closed_; }
-    std::size_t receivers() const noexcept { return receivers_; }
+    /// Walks the list; for reports and tests.
+    std::size_t receivers() const noexcept { return receivers_.count(); }
 
 private:
     void announce() noexcept {
@@ -63,37 +68,41 @@ private:
 
     T value_;
     std::uint64_t version_ = 0;
-    std::size_t receivers_ = 0;
     bool closed_ = false;
+    intrusive_list<receiver, receiver> receivers_;
     wait_list waiters_;  // receivers that have seen the present value
 };
 
 /// Follows a watch. Movable while nobody waits on it.
 template <class T>
-class [[nodiscard]] watch<T>::receiver {
+class [[nodiscard]] watch<T>::receiver : public list_hook<receiver> {
 public:
-    receiver(const receiver& other) noexcept : of_(other.of_), seen_(other.seen_) {
-        if (of_) ++of_->receivers_;
+    receiver(const receiver& other) noexcept : seen_(other.seen_) { follow(other.of_); }
+    receiver(receiver&& other) noexcept : seen_(other.seen_) {
+        follow(other.of_);
+        other.unfollow();
     }
-    receiver(receiver&& other) noexcept
-        : of_(std::exchange(other.of_, nullptr)), seen_(other.seen_) {}
     receiver& operator=(receiver other) noexcept {
-        std::swap(of_, other.of_);
-        std::swap(seen_, other.seen_);
+        unfollow();
+        seen_ = other.seen_;
+        follow(other.of_);
         return *this;
     }
-    ~receiver() {
-        if (of_) --of_->receivers_;
-    }
+    ~receiver() { unfollow(); }
 
     /// The latest value; does not count as having seen it.
-    const T& get() const noexcept { return of_->get(); }
+    const T& get() const noexcept {
+        OURO_ASSERT(of_ != nullptr && "the watch of this receiver is gone");
+        return of_->get();
+    }
 
     /// Whether there is a value that this receiver has not seen.
-    bool has_changed() const noexcept { return seen_ != of_->version_; }
+    bool has_changed() const noexcept { return of_ && seen_ != of_->version_; }
 
     /// Counts the present value as seen.
-    void mark_seen() noexcept { seen_ = of_->version_; }
+    void mark_seen() noexcept {
+        if (of_) seen_ = of_->version_;
+    }
 
     /// Returns when there is a value that this receiver has not seen, and counts it as seen.
     /// Several changes in between are one. Throws errc::closed when there will be none, and
@@ -104,6 +113,7 @@ public:
     template <class Predicate>
     task<> wait_for(Predicate wanted) {
         if (executor::current().running()->owner->cancelled()) throw_error(errc::cancelled);
+        if (!of_) throw_error(errc::closed);
         mark_seen();
         while (!wanted(get())) co_await changed();
     }
@@ -111,9 +121,18 @@ public:
 private:
     friend class watch;
 
-    explicit receiver(watch& of) noexcept : of_(&of), seen_(of.version_) { ++of.receivers_; }
+    explicit receiver(watch& of) noexcept : seen_(of.version_) { follow(&of); }
 
-    watch* of_;
+    void follow(watch* of) noexcept {
+        of_ = of;
+        if (of_) of_->receivers_.push_back(*this);
+    }
+    void unfollow() noexcept {
+        if (of_) this->unlink();
+        of_ = nullptr;
+    }
+
+    watch* of_ = nullptr;  // null when it was moved from, or its watch is gone
     std::uint64_t seen_;
 };
 
@@ -137,7 +156,7 @@ public:
 private:
     friend base;
 
-    bool attempt() noexcept { return at_.has_changed() || at_.of_->closed_; }
+    bool attempt() noexcept { return at_.has_changed() || !at_.of_ || at_.of_->closed_; }
     wait_list& queue() noexcept { return at_.of_->waiters_; }
 
     receiver& at_;

@@ -4,7 +4,7 @@
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
-#include <ouro/tests/dies.hpp>
+#include <ouro/runtime/spawn.hpp>
 
 #include <functional>
 #include <memory>
@@ -234,13 +234,21 @@ TEST_CASE("cancelled anywhere, nobody stays subscribed") {
     CHECK(report.points > 5);
 }
 
-TEST_CASE("destroying a broadcast before its receivers is noticed") {
-    const std::string said = dies([] {
-        auto feed = std::make_unique<strings>(1);
-        auto mine = feed->subscribe();
-        feed.reset();
-    });
-    CHECK(says(said, "a broadcast outlives its receivers"));
+OURO_TEST("destroying a broadcast is the end for its receivers") {
+    auto feed = std::make_unique<strings>(2);
+    auto mine = feed->subscribe();
+    auto moved = feed->subscribe();
+    auto follow = [](strings::receiver at) -> task<bool> {
+        const auto item = co_await at.recv();
+        co_return item.has_value();
+    };
+    auto waiting = spawn(follow, std::move(moved));
+    co_await settle();
+    feed.reset();
+    CHECK_FALSE(co_await waiting);
+    const auto later = co_await mine.recv();
+    CHECK_FALSE(later);
+    CHECK(mine.pending() == 0);
 }
 
 }  // namespace

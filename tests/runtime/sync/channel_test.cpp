@@ -4,6 +4,7 @@
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/timeout.hpp>
 
 #include <functional>
@@ -494,6 +495,29 @@ TEST_CASE("cancelled anywhere, no value is lost or doubled") {
         CHECK_MESSAGE(report.clean(), report.complaints);
         CHECK(report.points > 5);
     }
+}
+
+OURO_TEST("destroying a channel is the end for who waits") {
+    auto empty = std::make_unique<channel<int>>(1);
+    auto full = std::make_unique<channel<int>>(1);
+    full->try_send(1).value();
+    auto take = [](channel<int>& from) -> task<bool> {
+        const auto got = co_await from.recv();
+        co_return got.has_value();
+    };
+    auto give = [](channel<int>& to) -> task<> { co_await to.send(2); };
+    auto reserve = [](channel<int>& of) -> task<> { co_await of.reserve(); };
+    auto taker = spawn(take, std::ref(*empty));
+    auto giver = spawn(give, std::ref(*full));
+    auto reserver = spawn(reserve, std::ref(*full));
+    co_await settle();
+    empty.reset();
+    full.reset();
+    CHECK_FALSE(co_await taker);
+    const auto given = co_await as_result(giver);
+    CHECK(given.error() == errc::closed);
+    const auto reserved = co_await as_result(reserver);
+    CHECK(reserved.error() == errc::closed);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/spawn.hpp>
 #include <ouro/tests/dies.hpp>
 
 #include <functional>
@@ -191,13 +192,18 @@ TEST_CASE("cancelled anywhere, nobody stays subscribed") {
     CHECK(report.points > 5);
 }
 
-TEST_CASE("destroying a watch before its receivers is noticed") {
-    const std::string said = dies([] {
-        auto letter = std::make_unique<watch<char>>('a');
-        auto mine = letter->subscribe();
-        letter.reset();
-    });
-    CHECK(says(said, "a watch outlives its receivers"));
+OURO_TEST("destroying a watch tells its receivers that there will be no change") {
+    auto letter = std::make_unique<watch<char>>('a');
+    auto mine = letter->subscribe();
+    auto waiting = spawn([](watch<char>::receiver at) -> task<> { co_await at.changed(); }, mine);
+    co_await settle();
+    letter.reset();
+    const auto ended = co_await as_result(waiting);
+    CHECK(ended.error() == errc::closed);
+    const auto later = co_await as_result(mine.changed());
+    CHECK(later.error() == errc::closed);
+    CHECK_FALSE(mine.has_changed());
+    CHECK(asserts("the watch of this receiver is gone", [&] { mine.get(); }));
 }
 
 }  // namespace
