@@ -6,8 +6,6 @@
 namespace ouro {
 namespace {
 
-constinit std::atomic<log_sink> sink_in_use = nullptr;
-
 const char* name_of(log_level level) {
     switch (level) {
         case log_level::debug: return "debug";
@@ -17,6 +15,13 @@ const char* name_of(log_level level) {
     }
     return "?";
 }
+
+// What nobody asked for must not be lost: a server that could not bind, say.
+void troubles_to_stderr(log_level level, std::string_view text) {
+    if (level >= log_level::warning) log_to_stderr(level, text);
+}
+
+constinit std::atomic<log_sink> sink_in_use = troubles_to_stderr;
 
 }  // namespace
 
@@ -31,6 +36,9 @@ void log(log_level level, std::string_view text) {
     if (auto sink = sink_in_use.load(std::memory_order_relaxed)) sink(level, text);
 }
 
-bool log_enabled() noexcept { return sink_in_use.load(std::memory_order_relaxed) != nullptr; }
+bool log_enabled(log_level level) noexcept {
+    const auto sink = sink_in_use.load(std::memory_order_relaxed);
+    return sink != nullptr && (sink != troubles_to_stderr || level >= log_level::warning);
+}
 
 }  // namespace ouro

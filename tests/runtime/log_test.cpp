@@ -1,5 +1,7 @@
 #include <ouro/runtime/log.hpp>
 
+#include <ouro/tests/dies.hpp>
+
 #include <doctest/doctest.h>
 
 #include <string>
@@ -16,8 +18,21 @@ void keep(log_level level, std::string_view text) {
 
 }  // namespace
 
-TEST_CASE("the library is silent until somebody listens, and again afterwards") {
+TEST_CASE("warnings and errors go to standard error until somebody decides otherwise") {
+    const ending how = in_child([] {
+        CHECK(log_enabled());
+        CHECK_FALSE(log_enabled(log_level::info));
+        log(log_level::info, "how it goes");
+        log(log_level::warning, "mind that");
+        log(log_level::error, "that failed");
+        return 0;
+    });
+    CHECK(how.said == "ouro: warning: mind that\nouro: error: that failed\n");
+}
+
+TEST_CASE("without a sink the library is silent") {
     heard.clear();
+    set_log(nullptr);
     CHECK_FALSE(log_enabled());
     log(log_level::error, "into the void");
     set_log(keep);
