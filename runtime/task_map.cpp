@@ -4,6 +4,7 @@
 #include <ouro/runtime/log.hpp>
 #include <ouro/runtime/task_group.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <new>
 #include <string>
@@ -119,6 +120,31 @@ void task_map::grow() {
         free_ = &block[i];
     }
     room_ += block_size;
+    if (blocks_.size() > blocks_kept) low_water_ = capacity() / 8;
+}
+
+/// Frees the blocks behind the last record in use, and looks again when half as many are left. So
+/// there are few looks between two times of growth, each as long as the growth was.
+void task_map::give_back() noexcept {
+    std::size_t kept = blocks_.size();
+    const auto is_free = [](const root_task& task) {
+        return task.state_ == root_task::state::free;
+    };
+    while (kept > blocks_kept &&
+           std::all_of(&blocks_[kept - 1][0], &blocks_[kept - 1][0] + block_size, is_free))
+        --kept;
+    low_water_ = kept > blocks_kept && records_ > 0 ? records_ / 2 : SIZE_MAX;
+    if (kept == blocks_.size()) return;
+    blocks_.resize(kept);
+    free_ = nullptr;
+    room_ = 0;
+    for (std::size_t at = capacity(); at-- > 0;) {
+        root_task& task = record(at);
+        if (!is_free(task)) continue;
+        task.next_free_ = free_;
+        free_ = &task;
+        ++room_;
+    }
 }
 
 root_task& task_map::start(const root_start& how) noexcept {
@@ -149,6 +175,7 @@ void task_map::release(root_task& task) noexcept {
     free_ = &task;
     ++room_;
     frame->handle().destroy();
+    if (records_ == low_water_) give_back();
 }
 
 root_task* task_map::find(task_id id) noexcept {

@@ -144,6 +144,9 @@ public:
     std::size_t alive() const noexcept { return alive_; }
     /// Records in use: the living, and the finished whose handle is still held.
     std::size_t records() const noexcept { return records_; }
+    /// Records that there is memory for. It grows by need; after a spike, what lies behind the last
+    /// record in use is given back.
+    std::size_t capacity() const noexcept { return blocks_.size() * block_size; }
 
     /// The task of that id, or null when it is over.
     root_task* find(task_id id) noexcept;
@@ -165,11 +168,13 @@ private:
     friend class root_task;
 
     static constexpr std::size_t block_size = 64;
+    static constexpr std::size_t blocks_kept = 16;  // 128 KiB
 
     static std::uint16_t new_tag() noexcept;
 
     root_task& record(std::size_t at) noexcept { return blocks_[at / block_size][at % block_size]; }
     void grow();
+    void give_back() noexcept;
     void release(root_task& task) noexcept;
 
     std::vector<std::unique_ptr<root_task[]>> blocks_;
@@ -178,6 +183,7 @@ private:
     cancel_reason stopping_ = cancel_reason::none;
     counter alive_;
     std::size_t records_ = 0;
+    std::size_t low_water_ = SIZE_MAX;  // so few records in use are worth a look at the memory
     task_id started_ = 0;
     const std::uint16_t tag_ = new_tag();  // tells the maps of a process apart
 };
