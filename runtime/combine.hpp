@@ -172,9 +172,16 @@ public:
     }
 
 private:
+    // Those that are ready at once end in the order in which they were started; so that is drawn,
+    // and none of them is preferred.
     template <std::size_t... I>
-    void start_all(promise_base& frame, std::index_sequence<I...>) {
-        (start_one<I>(frame), ...);
+    void start_all(promise_base& frame, std::index_sequence<I...> all) {
+        const std::size_t first = executor::current().draw(sizeof...(I));
+        (start_nth(frame, (first + I) % sizeof...(I), all), ...);
+    }
+    template <std::size_t... I>
+    void start_nth(promise_base& frame, std::size_t which, std::index_sequence<I...>) {
+        ((which == I ? start_one<I>(frame) : void()), ...);
     }
     template <std::size_t I>
     void start_one(promise_base& frame) {

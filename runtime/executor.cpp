@@ -1,6 +1,7 @@
 #include <ouro/runtime/executor.hpp>
 
 #include <algorithm>
+#include <cstdio>
 #include <limits>
 #include <thread>
 #include <utility>
@@ -17,7 +18,12 @@ constexpr int resumptions_per_look_max = 128;
 constinit thread_local executor* executor::of_thread_ = nullptr;
 
 executor::executor(std::unique_ptr<reactor> io, unsigned worker, turn_limits limits)
-    : io_(std::move(io)), worker_(worker), now_(io_->now()), limits_(limits), timers_(now_) {
+    : io_(std::move(io)),
+      worker_(worker),
+      now_(io_->now()),
+      chance_(0x9e3779b97f4a7c15 + worker),
+      limits_(limits),
+      timers_(now_) {
     OURO_ASSERT(of_thread_ == nullptr);
     OURO_ASSERT(limits_.resumptions > 0);
     of_thread_ = this;
@@ -66,6 +72,9 @@ void executor::run_frame(promise_base& first) noexcept {
         if (observer_) observer_->resumed();
         running_ = nullptr;
         if (ended_) std::exchange(ended_, nullptr)->ended();
+        // What completed without suspending may have been system calls, of which many resumptions
+        // would make far more than a turn has time for.
+        if (inline_left_ < 0) next_look_ = budget_;
         frame = next_;
         if (frame && !may_go_on()) {
             ready_.push(*frame);
@@ -81,6 +90,26 @@ bool executor::look_at_clock() noexcept {
     const int made = limits_.resumptions - budget_;
     next_look_ = std::max(0, budget_ - std::min(made, resumptions_per_look_max));
     return true;
+}
+
+std::size_t executor::draw(std::size_t bound) noexcept {
+    if (observer_) {
+        const std::size_t drawn = observer_->draw(bound);
+        if (drawn < bound) return drawn;
+    }
+    chance_ ^= chance_ << 13;
+    chance_ ^= chance_ >> 7;
+    chance_ ^= chance_ << 17;
+    return static_cast<std::size_t>((chance_ >> 32) % bound);
+}
+
+void executor::used_outside(const char* who) noexcept {
+    char text[400];
+    std::snprintf(text, sizeof text,
+                  "%s: used on a thread without a worker; what belongs to a worker is made, used "
+                  "and destroyed in tasks of run() or block_on(): move it into one",
+                  who);
+    assertion_failed(text, __FILE__, __LINE__);
 }
 
 void executor::run_turn_end() noexcept {

@@ -47,6 +47,9 @@ public:
     virtual void resumed() noexcept {}
     /// Which of `ready` frames runs next (0: the oldest).
     virtual std::size_t choose(std::size_t) noexcept { return 0; }
+    /// A number in [0, bound) for a fair choice; simulation draws it from its seed. `bound`: no
+    /// opinion, the worker draws for itself.
+    virtual std::size_t draw(std::size_t bound) noexcept { return bound; }
     /// Everything of this turn has run; the reactor is entered next.
     virtual void polling() noexcept {}
 };
@@ -72,9 +75,15 @@ public:
     executor(const executor&) = delete;
     executor& operator=(const executor&) = delete;
 
-    /// The executor of the calling thread; asserts that there is one.
-    static executor& current() noexcept {
-        OURO_ASSERT(of_thread_ != nullptr);
+    /// The executor of the calling thread; asserts that there is one. `who` is what the assertion
+    /// says needs it.
+    static executor& current(const char* who = "tasks, timers, sockets and what waits") noexcept {
+#ifndef OURO_NO_ASSERT
+        if (of_thread_ == nullptr) [[unlikely]]
+            used_outside(who);
+#else
+        static_cast<void>(who);
+#endif
         return *of_thread_;
     }
     static executor* current_or_null() noexcept { return of_thread_; }
@@ -98,6 +107,9 @@ public:
     /// Takes one unit of the running task's budget for completing without suspending. When it
     /// answers false, the task must go to the back of the ready queue.
     bool spend() noexcept { return --inline_left_ >= 0; }
+
+    /// A number in [0, bound) for choices that are to be fair, not secret; `bound` is positive.
+    std::size_t draw(std::size_t bound) noexcept;
 
     /// The frame that runs now; null between resumptions.
     promise_base* running() const noexcept { return running_; }
@@ -147,6 +159,7 @@ public:
     bool stuck() const noexcept;
 
 private:
+    [[noreturn]] static void used_outside(const char* who) noexcept;
     void take_posted() noexcept;
     void run_ready() noexcept;
     /// True while this turn may resume somebody more.
@@ -170,6 +183,7 @@ private:
     int next_look_ = 0;  // the budget at which the clock is read
     int inline_left_ = 0;
     int expected_posts_ = 0;
+    std::uint64_t chance_;  // xorshift64, never 0
     unsigned worker_;
     const std::uint64_t serial_ = new_serial();
     std::int64_t now_;

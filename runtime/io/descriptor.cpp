@@ -9,11 +9,11 @@ namespace ouro {
 
 void descriptor::close() noexcept {
     if (heir_) bequeath();
-    if (const int number = give_up(); number >= 0) executor::current().io().close(number);
+    if (const int number = give_up(); number >= 0) executor::current("a socket or file").io().close(number);
 }
 
 void descriptor::close_at_once() noexcept {
-    if (const int number = give_up(); number >= 0) executor::current().io().close_at_once(number);
+    if (const int number = give_up(); number >= 0) executor::current("a socket or file").io().close_at_once(number);
 }
 
 int descriptor::give_up() noexcept {
@@ -36,7 +36,7 @@ int descriptor::release() noexcept {
     if (!is_open()) return -1;
     if (!at_home()) misused("released on another worker than its own");
     leases_.forget();
-    executor::current().io().forget(number_);
+    executor::current("a socket or file").io().forget(number_);
     return std::exchange(number_, -1);
 }
 

@@ -23,6 +23,14 @@ std::size_t shuffle::choose(const ready_queue& ready) noexcept {
     return chosen;
 }
 
+std::size_t shuffle::draw(std::size_t bound) noexcept {
+    if (!world_) return bound;
+    if (bound == 1 || !world_->shuffles()) return 0;
+    const auto drawn = static_cast<std::size_t>(world_->chance().below(bound));
+    world_->note(happening::chosen, drawn);
+    return drawn;
+}
+
 bool shuffle::may_overtake(const promise_base& frame) const noexcept {
     const bool fresh = frame.where.line() == 0 && !frame.parent;
     return !fresh && !yielded_.contains(&frame);

@@ -21,6 +21,9 @@ public:
     /// The position of the frame that runs next.
     std::size_t choose(const ready_queue& ready) noexcept;
 
+    /// A number in [0, bound) from the seed of the run; `bound` without a world.
+    std::size_t draw(std::size_t bound) noexcept;
+
     // Told of every resumption.
     void resuming(promise_base& frame) noexcept;
     void resumed(const ready_queue& ready) noexcept;

@@ -58,6 +58,7 @@ private:
     void task_ended(root_task&) noexcept override { root_ = nullptr; }
 
     std::size_t choose(std::size_t) noexcept override { return order_.choose(loop_->ready()); }
+    std::size_t draw(std::size_t bound) noexcept override { return order_.draw(bound); }
     void resuming(promise_base& frame) noexcept override { order_.resuming(frame); }
     void resumed() noexcept override {
         order_.resumed(loop_->ready());

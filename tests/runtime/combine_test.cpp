@@ -2,8 +2,10 @@
 
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/sync/channel.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
+#include <ouro/tests/bare_loop.hpp>
 
 #include <memory>
 #include <stdexcept>
@@ -333,4 +335,23 @@ task<> combined() {
 
 TEST_CASE("combinators may be cancelled at every suspension") {
     CHECK(cancel_everywhere(combined).complaints == "");
+}
+
+OURO_TEST("any_of prefers none of the branches that are ready at once") {
+    channel<int> first(1), second(1), third(1);
+    int won[3] = {};
+    for (int round = 0; round < 300; ++round) {
+        for (channel<int>* one : {&first, &second, &third}) static_cast<void>(one->try_send(round));
+        auto got = co_await any_of(first.recv(), second.recv(), third.recv());
+        ++won[got.index()];
+        CHECK(first.size() + second.size() + third.size() == 2);  // the losers took nothing
+    }
+    for (const int times : won) CHECK(times > 50);
+}
+
+TEST_CASE("a bare worker draws fairly, too") {
+    bare_loop loop;
+    int drawn[3] = {};
+    for (int i = 0; i < 300; ++i) ++drawn[loop.draw(3)];
+    for (const int times : drawn) CHECK(times > 50);
 }

@@ -1,7 +1,9 @@
 #include <ouro/runtime/executor.hpp>
 
+#include <ouro/runtime/io/descriptor.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/sync/event.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/bare_loop.hpp>
 #include <ouro/tests/dies.hpp>
@@ -330,7 +332,7 @@ TEST_CASE("a thread has one executor at a time, and may have another one afterwa
         bare_loop first;
         bare_loop second;
     }));
-    CHECK(asserts("of_thread_ != nullptr", [] { executor::current(); }));
+    CHECK(asserts("without a worker", [] { executor::current(); }));
 }
 
 TEST_CASE("a million awaits of ready tasks, on a real loop, too") {
@@ -355,5 +357,59 @@ TEST_CASE("a million tasks that end at once") {
     loop.run(spawner());
     loop.run_out();
     CHECK(ended == 1'000'000);
+    CHECK(loop.tasks().records() == 0);
+}
+
+namespace {
+
+task<> complete_slowly(event& happened, int& steps, const bool& over) {
+    while (!over) {
+        ++steps;
+        const time_point until = clock::exact_now() + 2ms;
+        while (clock::exact_now() < until) {
+        }
+        co_await happened.wait();
+    }
+}
+
+}  // namespace
+
+TEST_CASE("a turn's time counts what completes without suspending") {
+    turn_limits limits;
+    limits.inline_completions = 2;
+    limits.time = 1ms;
+    bare_loop loop(limits);
+    event happened;
+    happened.set();
+    int steps = 0;
+    bool over = false;
+    spawn(complete_slowly(happened, steps, over)).detach();
+    loop.glance();
+    CHECK(steps == 3);  // two within the budget, and the one that exceeds it
+    over = true;
+    loop.run_out();
+}
+
+TEST_CASE("what is used outside of a run says what it is, and the remedy") {
+    CHECK(asserts("spawn: used on a thread without a worker",
+                  [] { spawn([]() -> task<> { co_return; }()); }));
+    CHECK(asserts("in tasks of run() or block_on()", [] { executor::current(); }));
+    CHECK(asserts("a socket or file: used", [] { descriptor kept(0); }));
+}
+
+TEST_CASE("the records of a spike are given back") {
+    bare_loop loop;
+    bool over = false;
+    auto stay = [](const bool& until) -> task<> {
+        while (!until) co_await yield();
+    };
+    spawn(stay, std::cref(over)).detach();
+    for (int i = 0; i < 10'000; ++i) spawn([]() -> task<> { co_return; }).detach();
+    CHECK(loop.tasks().capacity() >= 10'000);
+    while (loop.tasks().alive() > 1) loop.glance();
+    CHECK(loop.tasks().capacity() <= 2'048);
+    spawn([]() -> task<> { co_return; }).detach();
+    over = true;
+    loop.run_out();
     CHECK(loop.tasks().records() == 0);
 }
