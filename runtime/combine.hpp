@@ -224,7 +224,8 @@ auto all_of(Awaitables&&... awaitables) {
 
 /// `auto first = co_await any_of(x(), y());` yields the outcome of whichever ends first, after the
 /// others were cancelled and have ended, too. A winner that failed is rethrown; what a loser throws
-/// is dropped. Every branch runs at least up to its first wait. When the awaiting chain is
+/// is dropped. Every branch runs at least up to its first wait. Of branches that are ready at once
+/// none is preferred: the order in which they start is drawn. When the awaiting chain is
 /// cancelled and a branch ends with a result all the same, that branch has won.
 template <class... Awaitables>
     requires(sizeof...(Awaitables) > 0)

@@ -22,7 +22,9 @@ namespace ouro {
 /// How much one turn of the loop may do before the world is looked at again.
 struct turn_limits {
     int resumptions = 1024;
-    int inline_completions = 128;  ///< operations that a task may complete without suspending
+    /// Operations that a task may complete without suspending; then it goes to the back, and the
+    /// clock is looked at.
+    int inline_completions = 128;
     duration time = std::chrono::microseconds(500);
 };
 

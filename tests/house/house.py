@@ -285,8 +285,8 @@ def shape(house):
 
 # --- time ---------------------------------------------------------------------------------------
 
-# `+` on a point of ouro::clock saturates (runtime/time/clock.hpp). What goes round that place: other
-# clocks, bare counts of nanoseconds, compound assignment, and casts of lengths.
+# `+` on a point of ouro::clock saturates (runtime/time/clock.hpp). What goes round that place:
+# other clocks, bare counts of nanoseconds, compound assignment, and casts of lengths.
 NOW_PLUS = re.compile(r"([\w:.>()-]*)\bnow(?:\(\)|_)\s*\+(?![+=])")
 OUR_CLOCK = re.compile(r"(^|[^\w:])(ouro::)?clock::(exact_)?$")
 BARE_COUNT = re.compile(r"time_since_epoch\(\)\.count\(\)\s*[+*]")
