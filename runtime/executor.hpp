@@ -185,10 +185,10 @@ private:
     int next_look_ = 0;  // the budget at which the clock is read
     int inline_left_ = 0;
     int expected_posts_ = 0;
-    std::uint64_t chance_;  // xorshift64, never 0
     unsigned worker_;
     const std::uint64_t serial_ = new_serial();
     std::int64_t now_;
+    std::uint64_t chance_;  // xorshift64, never 0
     turn_limits limits_;
     intrusive_list<flusher, flusher> turn_end_;
     timer_wheel timers_;

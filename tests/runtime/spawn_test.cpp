@@ -366,7 +366,8 @@ TEST_CASE("misuse of a handle asserts") {
         };
         bare_loop().run(nobody());
     }));
-    CHECK(asserts("spawn: used on a thread without a worker", [] { spawn(value_after(0ms, 1)).detach(); }));
+    CHECK(asserts("spawn: used on a thread without a worker",
+                  [] { spawn(value_after(0ms, 1)).detach(); }));
 }
 
 namespace {
