@@ -28,9 +28,9 @@ namespace ouro {
 ///     while (auto line = co_await lines.recv()) use(*line);        // a consumer, until close()
 ///
 /// Each value goes to one receiver; waiting senders and receivers are served in arrival order.
-/// Worker-local. Destroying it closes it: who waits is told as by close(), and must not
-/// use it again. Items that nobody took are destroyed with it. Destroying it while somebody holds a permit is a
-/// bug: asserted.
+/// Worker-local. Destroying it closes it: who waits is told as by close(), and must not use it
+/// again. Items that nobody took are destroyed with it. Destroying it while somebody holds a permit
+/// is a bug: asserted.
 template <class T>
 class channel {
     static_assert(std::is_nothrow_move_constructible_v<T>, "handing over must not fail");
