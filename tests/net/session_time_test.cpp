@@ -18,6 +18,22 @@ using namespace std::chrono_literals;
 
 namespace {
 
+OURO_TEST("a request_timeout of for ever never comes, in any unit") {
+    for (const duration limit : {duration::max(), duration(std::chrono::hours::max())}) {
+        line_session on({.request_timeout = limit});
+        auto [ours, theirs] = net::stream_pair();
+        net::reader in(ours);
+        auto serving = spawn(on.serve(ours, in));
+        auto asked = spawn(ask_once(on, 1));
+        co_await sleep_for(1h);
+        CHECK_FALSE(asked.finished());
+        on.give_up(errc::closed);
+        co_await serving;
+        const outcome lost = co_await asked;
+        CHECK(lost.got.error() == errc::closed);
+    }
+}
+
 OURO_TEST("a silent peer is given up when the oldest request is too old") {
     line_session on({.request_timeout = 2s});
     auto [ours, theirs] = net::stream_pair();
