@@ -259,8 +259,7 @@ private:
         constexpr double seconds_max = 1e9;
         if (error != std::errc() || seconds == 0 || !(number >= 0)) return "is not a time";
         if (number * seconds > seconds_max) return "is longer than 10^9 seconds";
-        const std::chrono::duration<double> length(number * seconds);
-        const auto read = std::chrono::duration_cast<duration>(length);
+        const duration read = std::chrono::duration<double>(number * seconds);
         if (into && *into != read) return "is said twice";
         into = read;
         return nullptr;
