@@ -95,6 +95,8 @@ void session::leave(std::error_code why) noexcept {
     set_trouble(why);
 }
 
+void session::distrust() noexcept { give_up(errc::protocol_error); }
+
 void session::close() noexcept {
     stop(ouro::errc::closed);
     if (runner_) runner_->cancel();
@@ -278,8 +280,10 @@ task<std::error_code> session::read_reply() {
         const result<std::size_t> used = parser_.parse(in_->ready());
         if (!used) co_return used.error();
         if (*used > 0) {
-            answer_.assign(parser_.root());
+            const bool is_reply = parser_.root().kind() != type::push;
+            if (is_reply) answer_.assign(parser_.root());
             in_->consume(*used);
+            if (!is_reply) continue;  // news of what nobody has asked for yet
             co_return std::error_code();
         }
         const result<std::size_t> got = co_await as_result(in_->read_some());

@@ -142,6 +142,10 @@ public:
     /// Fails the requests that wait to be sent.
     void fail_waiting(std::error_code why) noexcept { fail_queued(why); }
 
+    /// What came is no answer to what was asked: gives up the connection, whose replies may be
+    /// anybody's.
+    void distrust() noexcept;
+
     /// Receives nothing more until `resume`, and leaves what has arrived where it is; no PING is
     /// sent meanwhile. For connections on which nobody waits for a reply.
     void pause() noexcept { pause_reading(); }

@@ -10,6 +10,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace ouro;
@@ -107,6 +108,66 @@ OURO_TEST("a server that closes at any byte costs at most what was on its way") 
         CHECK(got == "after all");  // on the second connection if need be
         co_await again.close();
     }
+}
+
+OURO_TEST("the youngest is cancelled, then another is asked: each slot has its own reply") {
+    fake_server server([](const words_said& said, fake_caller&) {
+        if (said.back() == "first") return std::string();         // later
+        return bulk("value of first") + bulk("value of second");  // both, in their order
+    });
+    client db = co_await client::connect(server.url());
+    auto first = spawn(ask(db, "first"));
+    co_await settle();
+    first.cancel();
+    co_await settle();
+    const std::optional<std::string> second = co_await db.get("second");
+    CHECK(second == "value of second");
+    CHECK(!co_await as_result(first));
+    CHECK(server.connections() == 1);
+    co_await db.close();
+}
+
+OURO_TEST("whoever leaves, in the middle or at an end, leaves a slot behind") {
+    for (int leaving = 0; leaving < 3; ++leaving) {
+        std::string held;
+        fake_server server([&held](const words_said& said, fake_caller&) {
+            held += bulk("value of " + said.back());
+            return said.back() == "last" ? std::exchange(held, {}) : std::string();
+        });
+        client db = co_await client::connect(server.url());
+        auto get = [](client on, std::string key) -> task<std::optional<std::string>> {
+            co_return co_await on.get(key);
+        };
+        std::vector<join_handle<std::optional<std::string>>> all;
+        for (int i = 0; i < 3; ++i) {
+            all.push_back(spawn(get(db, std::to_string(i))));
+            co_await settle();
+        }
+        all[static_cast<std::size_t>(leaving)].cancel();
+        co_await settle();
+        CHECK(co_await db.get("last") == "value of last");
+        for (int i = 0; i < 3; ++i) {
+            const auto got = co_await as_result(all[static_cast<std::size_t>(i)]);
+            if (i == leaving)
+                CHECK(got.error() == ouro::errc::cancelled);
+            else
+                CHECK(*got == "value of " + std::to_string(i));
+        }
+        co_await db.close();
+    }
+}
+
+OURO_TEST("a push between the replies to the handshake is none of them") {
+    fake_server server(
+        [](const words_said& said, fake_caller&) {
+            const std::string push = ">2\r\n+invalidate\r\n*1\r\n+k\r\n";
+            if (said[0] == "HELLO") return "%1\r\n+server\r\n+fake\r\n" + push;
+            if (said[0] == "SELECT") return push + "-ERR DB index is out of range\r\n";
+            return bulk(said.back());
+        },
+        false);
+    const auto refused = co_await as_result(client::connect(server.url() + "/3"));
+    CHECK(refused.error() == redis::errc::server_error);
 }
 
 OURO_TEST("a reply that nobody asked for ends the connection and is given to nobody") {
