@@ -53,7 +53,7 @@ task<> cluster_core::deliver(std::span<errand*> left, duration patience, bool le
         const bool may_wait = !closed_ && clock::now() < deadline && !wait.exhausted();
         left = settle(left, now.size(), may_wait);
     }
-    for (errand* const each : left) each->fail(each->error_, each->words_, each->how_far_);
+    for (errand* const each : left) each->give_up();
 }
 
 task<> cluster_core::rest(net::backoff& wait) {
@@ -93,7 +93,7 @@ std::span<errand*> cluster_core::settle(std::span<errand*> left, std::size_t sen
             one.waits_ = next == verdict::later;
         }
         if (next == verdict::done || (next == verdict::later && at < sent && !may_wait)) {
-            if (one.error_) one.fail(one.error_, one.words_, one.how_far_);
+            if (one.error_) one.give_up();
             if (!one.pinned_) one.node_.reset();
         } else {
             left[kept++] = &one;
@@ -194,7 +194,13 @@ cluster_core::verdict cluster_core::judge(errand& one) {
     switch (static_cast<errc>(one.error_.value())) {
         case errc::moved:
         case errc::ask: return redirect(one, was_at, asked);
-        case errc::try_again: return verdict::later;
+        case errc::try_again:
+            // Some of its keys have not arrived. Whoever sent it here would only do so again.
+            if (asked && !one.pinned_) {
+                one.node_ = was_at;
+                one.asking_ = true;
+            }
+            return verdict::later;
         case errc::cluster_down:
         case errc::loading:
         case errc::master_down:

@@ -40,7 +40,7 @@ task<> cluster_call_base::scatter(std::unique_ptr<scattered> parts) {
     for (const auto& each : parts->errands()) under_way.push_back(each.get());
     co_await by_.deliver(under_way);
     if (const part_errand* const failed = parts->failure()) {
-        fail(failed->error, failed->words, failed->how_far);
+        fail(failed->error, failed->words, parts->how_far());
         co_return;
     }
     const joined_reply joined = parts->join();

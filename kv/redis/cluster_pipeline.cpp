@@ -82,7 +82,7 @@ void cluster_pipeline::set_out(std::vector<split_entry>& split) {
 
 void cluster_pipeline::join(split_entry& one) {
     if (const part_errand* const failed = one.parts->failure()) {
-        set_failure(batch_, one.index, failed->error, failed->words, failed->how_far);
+        set_failure(batch_, one.index, failed->error, failed->words, one.parts->how_far());
         return;
     }
     const joined_reply joined = one.parts->join();

@@ -38,7 +38,7 @@ bool concerns_cluster(std::error_code code, std::string_view words) noexcept {
 
 void errand::begin() noexcept {
     redirects_ = repeats_ = 0;
-    waits_ = came_back_ = masters_only_ = false;
+    waits_ = may_be_done_ = came_back_ = masters_only_ = false;
     asking_ = false;
     if (!pinned_) node_.reset();
 }
@@ -74,6 +74,12 @@ void errand::lost(std::error_code why, net::fate how_far) noexcept {
     error_ = why;
     words_.clear();
     how_far_ = how_far;
+    may_be_done_ = may_be_done_ || how_far == net::fate::unanswered;
+}
+
+void errand::give_up() noexcept {
+    const bool was_sent = how_far_ == net::fate::unsent && may_be_done_;
+    fail(error_, words_, was_sent ? net::fate::unanswered : how_far_);
 }
 
 // A convoy.

@@ -78,6 +78,9 @@ private:
     void accept(const value& from);
     /// The attempt has failed on the way.
     void lost(std::error_code why, net::fate how_far) noexcept;
+    /// Whoever made it is told why it has no reply. What was sent and not answered in any of its
+    /// attempts is not unsent, whatever became of the last one.
+    void give_up() noexcept;
     /// The connection of its node that it goes on.
     node_line& line() const noexcept { return line_of(*node_); }
     node_line& line_of(cluster_node& node) const noexcept;
@@ -92,15 +95,16 @@ private:
     std::shared_ptr<session> session_;    // on which it is
     bool asking_ = false;                 // with ASKING in front
     bool at_replica_ = false;
-    std::uint32_t taken_ = 0;  // replies
-    std::error_code error_;    // why it must go on, or has failed
-    std::string words_;        // of the server
-    net::fate how_far_ = net::fate::unsent;
+    std::uint32_t taken_ = 0;                // replies
+    std::error_code error_;                  // why it must go on, or has failed
+    std::string words_;                      // of the server
+    net::fate how_far_ = net::fate::unsent;  // this attempt: see give_up
 
     // Of all attempts.
     std::uint8_t redirects_ = 0;
     std::uint8_t repeats_ = 0;
     bool waits_ = false;         // not to be sent at once
+    bool may_be_done_ = false;   // an attempt was sent and not answered
     bool came_back_ = false;     // a connection has failed it
     bool masters_only_ = false;  // a replica has failed it
 };
