@@ -276,6 +276,12 @@ std::vector<cluster_member> cluster::masters() const {
     return all;
 }
 
+cluster_member cluster::owner_of(std::string_view key) const {
+    cluster_core::node_ptr node = core_->map().master_of(redis::slot_of(key));
+    if (!node) throw error(errc::cluster_down, net::fate::unsent, "owner of a key", {});
+    return cluster_member(core_, std::move(node));
+}
+
 std::vector<cluster_member> cluster::members() const {
     std::vector<cluster_member> all;
     for (cluster_core::node_ptr& each : core_->map().nodes())

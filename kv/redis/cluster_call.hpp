@@ -18,6 +18,11 @@ namespace ouro::redis {
 
 class scattered;
 
+/// The obstacle in the way of a command of a whole cluster, rather than of one of its nodes.
+obstacle obstacle_in_cluster(const command& what) noexcept;
+/// Whether a command goes on where another one has stopped, so that it must be at the same node.
+bool has_cursor(const command_info& what) noexcept;
+
 /// What does not depend on the type of the reply.
 class cluster_call_base : public errand {
 public:
@@ -82,6 +87,7 @@ private:
     std::exception_ptr thrown_;  // by a decoder
     std::string words_;
     net::fate how_far_ = net::fate::unsent;
+    obstacle obstacle_ = obstacle::none;
 };
 
 /// A command that is sent to the node of its slot when it is awaited, and further, if that node

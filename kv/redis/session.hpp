@@ -142,6 +142,11 @@ public:
     /// Fails the requests that wait to be sent.
     void fail_waiting(std::error_code why) noexcept { fail_queued(why); }
 
+    /// It is not any more what its handshake has made of it, or should not be used much longer: who
+    /// lends it to one after the other lends it no more.
+    void spoil() noexcept { spoiled_ = true; }
+    bool is_spoiled() const noexcept { return spoiled_; }
+
     /// What came is no answer to what was asked: gives up the connection, whose replies may be
     /// anybody's.
     void distrust() noexcept;
@@ -198,6 +203,7 @@ private:
     std::uint64_t taken_ = 0;  // replies and pushes
     std::int64_t id_ = 0;
     int protocol_ = 0;
+    bool spoiled_ = false;
 };
 
 }  // namespace ouro::redis
