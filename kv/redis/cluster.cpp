@@ -105,7 +105,8 @@ std::span<errand*> cluster_core::settle(std::span<errand*> left, std::size_t sen
 // Where to.
 
 cluster_core::node_ptr cluster_core::node_for(errand& one) {
-    one.at_replica_ = false;
+    const bool follows = one.first_ && one.node_ == one.first_;
+    one.at_replica_ = follows && one.first_at_replica_;
     if (one.node_) return one.node_;
     if (!one.slot_) return map_.any_master();
     node_ptr master = map_.master_of(*one.slot_);
@@ -188,7 +189,11 @@ cluster_core::verdict cluster_core::judge(errand& one) {
     const node_ptr was_at = one.node_;
     const bool asked = std::exchange(one.asking_, false);
     if (!one.pinned_) one.node_.reset();
-    if (!one.error_) return verdict::done;
+    if (!one.error_) {
+        one.answered_by_ = was_at;
+        one.answered_at_replica_ = one.at_replica_;
+        return verdict::done;
+    }
     if (one.how_far_ != net::fate::answered) return came_back(one, was_at);
     if (one.error_.category() != redis::category()) return verdict::done;
     switch (static_cast<errc>(one.error_.value())) {

@@ -117,6 +117,13 @@ public:
     cluster_call<T> run(verb what, std::initializer_list<arg> arguments) {
         return cluster_call<T>(*core_, what, arguments);
     }
+    /// Tried first at the node that has answered another command, as when that has said what it
+    /// lacks; and then wherever it belongs.
+    template <class T>
+    cluster_call<T> run_behind(const cluster_call_base& other, verb what,
+                               std::span<const arg> arguments) {
+        return cluster_call<T>(behind{other}, *core_, what, arguments);
+    }
     /// On a leased connection to the node of its slot.
     template <class T>
     cluster_call<T> run_blocking(verb what, block_time wait, std::span<const arg> arguments) {

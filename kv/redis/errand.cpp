@@ -20,6 +20,11 @@ void errand::pin_to(std::shared_ptr<cluster_node> node) noexcept {
     pinned_ = true;
 }
 
+void errand::follow(const errand& before) noexcept {
+    first_ = before.answered_by_.lock();
+    first_at_replica_ = before.answered_at_replica_;
+}
+
 bool concerns_cluster(std::error_code code, std::string_view words) noexcept {
     if (code.category() != redis::category()) return false;
     switch (static_cast<errc>(code.value())) {
@@ -40,7 +45,9 @@ void errand::begin() noexcept {
     redirects_ = repeats_ = 0;
     waits_ = may_be_done_ = came_back_ = masters_only_ = false;
     asking_ = false;
-    if (!pinned_) node_.reset();
+    answered_by_.reset();
+    if (!pinned_) node_ = first_;
+    at_replica_ = first_at_replica_;
 }
 
 void errand::attempt() noexcept {

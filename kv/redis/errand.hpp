@@ -52,6 +52,8 @@ protected:
     void set_repeatable(bool repeatable) noexcept { repeatable_ = repeatable; }
     /// For one node, and no other.
     void pin_to(std::shared_ptr<cluster_node> node) noexcept;
+    /// Goes first to the node that has answered `before`, if one has.
+    void follow(const errand& before) noexcept;
 
 private:
     friend class cluster_core;
@@ -89,6 +91,12 @@ private:
     bool reads_ = false;
     bool repeatable_ = false;
     bool pinned_ = false;
+    std::shared_ptr<cluster_node> first_;  // where it goes first; null: where the slot is
+    bool first_at_replica_ = false;
+
+    // Of the last attempt that was.
+    std::weak_ptr<cluster_node> answered_by_;
+    bool answered_at_replica_ = false;
 
     // Of the present attempt.
     std::shared_ptr<cluster_node> node_;  // where it is, or shall go; null: where the slot is

@@ -1,12 +1,14 @@
 // A cluster that a test can tell what to say, on the simulated network.
 #include <ouro/kv/redis/cluster.hpp>
 
+#include <ouro/kv/redis/script.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 #include <ouro/tests/kv/redis/fake_cluster.hpp>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -733,6 +735,51 @@ OURO_TEST("a command for all masters is, and their answers are one") {
     std::vector<std::string> keys = co_await db.keys("*");
     std::sort(keys.begin(), keys.end());
     CHECK(keys == std::vector<std::string>{"0", "1", "2"});
+    co_await db.close();
+}
+
+namespace {
+
+/// Has the nodes know scripts by EVAL, and tells the digests of which node.
+void know_scripts(fake_cluster& nodes, std::vector<int>& knowing) {
+    nodes.instead = [&knowing](fake_node& at, const words_said& said,
+                               fake_peer&) -> std::optional<std::string> {
+        const bool known = std::find(knowing.begin(), knowing.end(), at.number()) != knowing.end();
+        if (said[0] == "EVALSHA" && !known) return "-NOSCRIPT No matching script\r\n";
+        if (said[0] == "EVAL") knowing.push_back(at.number());
+        if (said[0] == "EVALSHA" || said[0] == "EVAL") return ":7\r\n";
+        return said[0] == "SCRIPT" ? std::optional<std::string>("-NOPERM\r\n") : std::nullopt;
+    };
+}
+
+}  // namespace
+
+OURO_TEST("a script needs the node of its key, and neither the others nor SCRIPT LOAD") {
+    fake_cluster nodes(3);
+    auto db = co_await cluster::connect(nodes.url());
+    std::vector<int> knowing;
+    know_scripts(nodes, knowing);
+    nodes[2].stop();
+    redis::script seven("return 7");
+    for (int i = 0; i < 3; ++i) CHECK(co_await seven.run<int>(db, key_of(nodes, 1)) == 7);
+    CHECK(knowing == std::vector<int>{1});
+    CHECK(heard(nodes[1], "EVALSHA") == 3);
+    CHECK(heard(nodes[1], "EVAL") == 1);
+    CHECK(nodes[0].heard.empty());
+    co_await db.close();
+}
+
+OURO_TEST("a node that does not have the script gets it, also where any node will do") {
+    fake_cluster nodes(2);
+    auto db = co_await cluster::connect(nodes.url());
+    std::vector<int> knowing;
+    know_scripts(nodes, knowing);
+    redis::script seven("return 7");
+    for (int i = 0; i < 6; ++i) CHECK(co_await seven.run<int>(db) == 7);
+    std::sort(knowing.begin(), knowing.end());
+    CHECK(knowing == std::vector<int>{0, 1});
+    nodes[1].stop();
+    for (int i = 0; i < 4; ++i) CHECK(co_await seven.run<int>(db) == 7);
     co_await db.close();
 }
 
