@@ -178,6 +178,7 @@ private:
 
     result<std::size_t> take(std::span<const std::byte> ready) override;
     std::error_code deliver(const value& from);
+    void met_read_only() noexcept;
     template <class Tell>
     void tell(Tell what) noexcept {
         observers_.for_each(what);
@@ -194,10 +195,12 @@ private:
     reply answer_;  // the last one to the handshake
     refusal refusal_;
     net::backoff wait_;
-    event tried_;                  // set once the first attempt has succeeded or failed
-    event over_;                   // set when the task has ended
-    event told_;                   // of one that is guided: where to go next
-    auto_reset_event called_off_;  // the attempt under way
+    net::backoff between_read_only_;  // connections that were left because of READONLY
+    time_point read_only_counts_;     // from then on
+    event tried_;                     // set once the first attempt has succeeded or failed
+    event over_;                      // set when the task has ended
+    event told_;                      // of one that is guided: where to go next
+    auto_reset_event called_off_;     // the attempt under way
     std::optional<join_handle<void>> runner_;
     std::uint64_t moves_ = 0;  // times that it was told to go elsewhere
     std::uint64_t taken_ = 0;  // replies and pushes

@@ -7,6 +7,7 @@
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/redis/fake_server.hpp>
 
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -256,6 +257,60 @@ OURO_TEST("a read is asked for again when its connection was lost, and a write i
     CHECK(other.heard().size() == 1);
     co_await db.close();
     co_await writer.close();
+}
+
+OURO_TEST("behind READONLY a connection is made again, and costs nobody else a reply") {
+    fake_server server([](const words_said& said, fake_caller& who) {
+        if (said[0] != "SET") return echo(said, who);
+        return who.number == 0 ? std::string("-READONLY You can't write against a replica\r\n")
+                               : std::string("+OK\r\n");
+    });
+    client db = co_await client::connect(server.url());
+    auto set = [](client on, net::fate& how_far, std::error_code& why) -> task<> {
+        try {
+            co_await on.set("k", "v");
+        } catch (const redis::error& failure) {
+            how_far = failure.how_far();
+            why = failure.code();
+        }
+    };
+    net::fate how_far = net::fate::unsent;
+    std::error_code why;
+    co_await with_scope([&](scope& tasks) -> task<> {
+        for (int i = 0; i < 10; ++i) tasks.spawn(ask(db, "before " + std::to_string(i)));
+        tasks.spawn(set, db, std::ref(how_far), std::ref(why));
+        for (int i = 0; i < 10; ++i) tasks.spawn(ask(db, "behind " + std::to_string(i)));
+        co_await yield();
+        for (int i = 0; i < 10; ++i) tasks.spawn(ask(db, "later " + std::to_string(i)));
+    });
+    CHECK(why == redis::errc::read_only);
+    CHECK(how_far == net::fate::answered);
+    CHECK(db.sessions().front()->figures().repeated == 0);
+    co_await db.set("k", "v");
+    CHECK(server.connections() == 2);
+    co_await db.close();
+}
+
+OURO_TEST("a replica that is meant is not left again and again") {
+    fake_server server([](const words_said& said, fake_caller& who) {
+        if (said[0] != "SET") return echo(said, who);
+        return std::string("-READONLY You can't write against a replica\r\n");
+    });
+    client db = co_await client::connect(server.url());
+    for (int i = 0; i < 600; ++i) {
+        const auto refused = co_await as_result(db.set("k", "v"));
+        CHECK(refused.error() == redis::errc::read_only);
+        co_await ask(db, "mine");
+        co_await sleep_for(100ms);
+    }
+    CHECK(server.connections() < 15);
+    // A leased connection that has met it is lent no more.
+    auto mine = co_await db.lease();
+    CHECK(!co_await as_result(mine->set("k", "v")));
+    co_await mine->echo("still mine");
+    CHECK(!mine->usable());
+    mine.release();
+    co_await db.close();
 }
 
 OURO_TEST("what is asked while there is no connection leaves on the next one") {
