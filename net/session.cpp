@@ -101,6 +101,7 @@ void session::leave_slot(slot& of, std::error_code why) noexcept {
 // Sending.
 
 bool session::fill() noexcept {
+    if (retiring_) return false;
     const std::uint64_t begin = written_;
     while (!queue_.empty() && in_flight() < options_.in_flight_max) {
         if (written_ - begin >= options_.batch_bytes) break;
@@ -172,7 +173,7 @@ task<std::error_code> session::serve(stream& connection, reader& in) {
         out_ = &out;
         connection_ = &connection;
         written_ = left_ = 0;
-        given_up_ = {};
+        given_up_ = retiring_ = {};
         reading_.set();
         if (!queue_.empty()) out.pull(*this);
         for (;;) {
@@ -231,6 +232,7 @@ void session::took_reply() noexcept {
         who->place_ = exchange::place::nowhere;
         who->resume();
     }
+    if (retiring_ && !expecting()) return give_up(retiring_);
     if (queued_ > 0 && out_ && in_flight() + 1 == options_.in_flight_max) out_->pull(*this);
     if (patient && !armed()) watch();  // behind it, silence counts again
 }
@@ -247,6 +249,12 @@ void session::give_up(std::error_code why) noexcept {
     given_up_ = why;
     reading_.set();
     static_cast<void>(connection_->shutdown(half::both));  // whoever reads wakes up
+}
+
+void session::retire(std::error_code why) noexcept {
+    if (!connection_ || retiring_) return;
+    retiring_ = why;
+    if (!expecting()) give_up(why);
 }
 
 void session::lost(std::error_code why, std::uint64_t sent) noexcept {

@@ -108,7 +108,7 @@ task<> session::keep_connected() {
         } else {
             ++connections_;
             failures_ = 0;
-            last_opaque_.reset();
+            due_opaque_.reset();
             passing_ = 0;
             wait_.reset();
             set_trouble({});
@@ -270,10 +270,13 @@ std::error_code session::deliver(const reply& from, bool last) {
     if (from.what == status::error && from.code == errc::too_many_connections) return from.code;
     if (!expecting()) return errc::bad_reply;
     if (from.has_opaque) {
-        // Requests leave in the order of their opaques: one that is not newer belongs to the past.
-        const std::uint32_t before = last_opaque_.value_or(from.opaque);
-        if (static_cast<std::int32_t>(from.opaque - before) < 0) return errc::wrong_opaque;
-        last_opaque_ = from.opaque;
+        // Requests leave in the order of their opaques: one that is not newer belongs to the past,
+        // and one that was not given out to nobody. A slot whose caller has gone knows no more.
+        const std::uint32_t due = due_opaque_.value_or(from.opaque);
+        const bool is_old = static_cast<std::int32_t>(from.opaque - due) < 0;
+        const bool is_unknown = static_cast<std::int32_t>(next_opaque_ - from.opaque) <= 0;
+        if (is_old || is_unknown) return errc::wrong_opaque;
+        due_opaque_ = from.opaque + (last ? 1 : 0);
     }
     auto* const who = static_cast<waiter*>(next());
     if (who == nullptr) return drop(from, last);

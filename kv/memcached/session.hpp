@@ -141,9 +141,9 @@ private:
     std::optional<join_handle<void>> runner_;
     std::uint64_t connections_ = 0;
     std::uint32_t next_opaque_ = 1;
-    std::optional<std::uint32_t> last_opaque_;  // of the replies on this connection
-    std::size_t passing_ = 0;                   // bytes to come of a value that is too large
-    unsigned failures_ = 0;                     // in a row
+    std::optional<std::uint32_t> due_opaque_;  // the oldest that may still come on this connection
+    std::size_t passing_ = 0;                  // bytes to come of a value that is too large
+    unsigned failures_ = 0;                    // in a row
     bool is_down_ = false;
 };
 

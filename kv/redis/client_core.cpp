@@ -140,14 +140,4 @@ task<> client_core::close() {
     for (const auto& each : shared_) co_await each->closed();
 }
 
-bool needs_own_connection(const command_info& what) noexcept {
-    return changes_connection(what) || what.id == verb::debug ||
-           (what.is(command_flag::blocking) && what.id != verb::xread &&
-            what.id != verb::xreadgroup);
-}
-
-bool needs_own_connection(const command& what) noexcept {
-    return changes_connection(what.info()) || blocks(what);
-}
-
 }  // namespace ouro::redis

@@ -82,8 +82,4 @@ private:
     net::pool<connection> pool_;
 };
 
-/// Whether a command may not go out on a shared connection.
-bool needs_own_connection(const command_info& what) noexcept;
-bool needs_own_connection(const command& what) noexcept;
-
 }  // namespace ouro::redis

@@ -48,7 +48,7 @@ enum class topology_command : std::uint8_t {
 /// How a cluster client behaves.
 struct cluster_options {
     read_preference read_from = read_preference::master;
-    std::uint8_t redirects_max = 5;  ///< of MOVED and ASK, for each command
+    std::uint8_t redirects_max = 5;  ///< of MOVED and ASK, for each command; waiting costs none
     /// Waits after TRYAGAIN, CLUSTERDOWN, LOADING, MASTERDOWN and when a node cannot be reached.
     net::backoff_options retry = {.first = std::chrono::milliseconds(10),
                                   .ceiling = std::chrono::milliseconds(500)};

@@ -26,25 +26,34 @@ public:
     /// A write is errc::read_only.
     template <class T>
     call<T> run(verb what, std::span<const arg> arguments = {}) {
-        return call<T>(*session_, what, arguments);
+        return call<T>(among_others(), *session_, what, arguments);
     }
     template <class T>
     call<T> run(verb what, std::initializer_list<arg> arguments) {
-        return call<T>(*session_, what, arguments);
+        return call<T>(among_others(), *session_, what, arguments);
     }
     /// On the shared connection, which would make others wait: errc::not_shareable.
     template <class T>
     task<T> run_blocking(verb what, block_time, std::span<const arg>) {
-        throw error(errc::not_shareable, net::fate::unsent, redis::info(what).name, {});
+        throw refusal_of(redis::info(what).name, obstacle::blocks);
         co_return co_await call<T>(*session_, what);
     }
     template <class T = reply>
     call<T> command(std::string_view name, std::span<const arg> arguments) {
-        return call<T>(*session_, redis::command(name, arguments));
+        return call<T>(among_others(), *session_, redis::command(name, arguments));
     }
     template <class T = reply>
     call<T> command(std::string_view name, const words& arguments = {}) {
         return command<T>(name, arguments.args());
+    }
+    template <class T = reply>
+    call<T> command(std::string_view name, std::span<const arg> arguments,
+                    const command_options& how) {
+        return call<T>(among_others(), *session_, redis::command(name, arguments, how));
+    }
+    template <class T = reply>
+    call<T> command(std::string_view name, const words& arguments, const command_options& how) {
+        return command<T>(name, arguments.args(), how);
     }
 
     const address& where() const noexcept { return session_->where(); }
@@ -97,6 +106,15 @@ public:
     template <class T = reply>
     task<T> command(std::string_view name, const words& arguments = {}) {
         return master_.command<T>(name, arguments);
+    }
+    template <class T = reply>
+    task<T> command(std::string_view name, std::span<const arg> arguments,
+                    const command_options& how) {
+        return master_.command<T>(name, arguments, how);
+    }
+    template <class T = reply>
+    task<T> command(std::string_view name, const words& arguments, const command_options& how) {
+        return command<T>(name, arguments.args(), how);
     }
 
     redis::pipeline pipeline() { return redis::pipeline(core()); }

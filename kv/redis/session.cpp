@@ -27,6 +27,10 @@ bool may_pass(std::error_code code) noexcept {
            code == errc::cluster_down || code == errc::try_again || code == errc::unhealthy;
 }
 
+/// Between two connections that are left because of READONLY. A replica may be meant.
+constexpr net::backoff_options between_read_only = {.first = std::chrono::milliseconds(100),
+                                                    .ceiling = std::chrono::seconds(30)};
+
 bool is_older_server(std::error_code code) noexcept {
     return code == errc::unknown_command || code == errc::no_protocol;
 }
@@ -52,7 +56,8 @@ session::session(session_options options, session_observer* observer)
     : net::session(options.requests),
       options_(std::move(options)),
       parser_(options_.limits),
-      wait_(options_.backoff) {
+      wait_(options_.backoff),
+      between_read_only_(between_read_only) {
     if (observer) add_observer(*observer);
 }
 
@@ -94,6 +99,8 @@ void session::leave(std::error_code why) noexcept {
     give_up(ouro::errc::closed);
     set_trouble(why);
 }
+
+void session::distrust() noexcept { give_up(errc::protocol_error); }
 
 void session::close() noexcept {
     stop(ouro::errc::closed);
@@ -278,8 +285,10 @@ task<std::error_code> session::read_reply() {
         const result<std::size_t> used = parser_.parse(in_->ready());
         if (!used) co_return used.error();
         if (*used > 0) {
-            answer_.assign(parser_.root());
+            const bool is_reply = parser_.root().kind() != type::push;
+            if (is_reply) answer_.assign(parser_.root());
             in_->consume(*used);
+            if (!is_reply) continue;  // news of what nobody has asked for yet
             co_return std::error_code();
         }
         const result<std::size_t> got = co_await as_result(in_->read_some());
@@ -342,11 +351,26 @@ std::error_code session::deliver(const value& from) {
         return {};
     }
     if (!expecting()) return errc::protocol_error;  // whose reply could it be?
-    if (from.is_error())
+    if (from.is_error()) {
         tell([words = from.text()](session_observer& each) { each.error_seen(words); });
+        if (code_of(from.text()) == errc::read_only) met_read_only();
+    }
     request* const who = static_cast<request*>(next());
     if (!who || who->take(from)) took_reply();
     return {};
+}
+
+// The name, or what stands in front of the servers, may lead to another one by now, which is the
+// master; and this connection would lead to the old one for ever.
+void session::met_read_only() noexcept {
+    if (!options_.reconnect) return spoil();
+    const bool meant = options_.replica || options_.role == "slave"sv;
+    if (meant || options_.guided) return;  // who guides it has heard it, too
+    const time_point now = clock::now();
+    if (now < read_only_counts_) return;
+    if (now - read_only_counts_ > 2 * between_read_only.ceiling) between_read_only_.reset();
+    read_only_counts_ = after(now, between_read_only_.next());
+    retire(errc::read_only);
 }
 
 bool session::is_push(const value& from) const noexcept {

@@ -142,6 +142,15 @@ public:
     /// Fails the requests that wait to be sent.
     void fail_waiting(std::error_code why) noexcept { fail_queued(why); }
 
+    /// It is not any more what its handshake has made of it, or should not be used much longer: who
+    /// lends it to one after the other lends it no more.
+    void spoil() noexcept { spoiled_ = true; }
+    bool is_spoiled() const noexcept { return spoiled_; }
+
+    /// What came is no answer to what was asked: gives up the connection, whose replies may be
+    /// anybody's.
+    void distrust() noexcept;
+
     /// Receives nothing more until `resume`, and leaves what has arrived where it is; no PING is
     /// sent meanwhile. For connections on which nobody waits for a reply.
     void pause() noexcept { pause_reading(); }
@@ -169,6 +178,7 @@ private:
 
     result<std::size_t> take(std::span<const std::byte> ready) override;
     std::error_code deliver(const value& from);
+    void met_read_only() noexcept;
     template <class Tell>
     void tell(Tell what) noexcept {
         observers_.for_each(what);
@@ -185,15 +195,18 @@ private:
     reply answer_;  // the last one to the handshake
     refusal refusal_;
     net::backoff wait_;
-    event tried_;                  // set once the first attempt has succeeded or failed
-    event over_;                   // set when the task has ended
-    event told_;                   // of one that is guided: where to go next
-    auto_reset_event called_off_;  // the attempt under way
+    net::backoff between_read_only_;  // connections that were left because of READONLY
+    time_point read_only_counts_;     // from then on
+    event tried_;                     // set once the first attempt has succeeded or failed
+    event over_;                      // set when the task has ended
+    event told_;                      // of one that is guided: where to go next
+    auto_reset_event called_off_;     // the attempt under way
     std::optional<join_handle<void>> runner_;
     std::uint64_t moves_ = 0;  // times that it was told to go elsewhere
     std::uint64_t taken_ = 0;  // replies and pushes
     std::int64_t id_ = 0;
     int protocol_ = 0;
+    bool spoiled_ = false;
 };
 
 }  // namespace ouro::redis

@@ -74,7 +74,7 @@ OURO_TEST_REAL("any command can be given by name, its reply read as any type") {
     const redis::reply all = co_await db.command("LRANGE", {"list", 0, -1});
     CHECK(all.size() == 2);
     CHECK(all[1].text() == "b");
-    const failure none = co_await failure_of(db.command("NO-SUCH-COMMAND"));
+    const failure none = co_await failure_of(db.command("NO-SUCH-COMMAND", redis::words(), {}));
     CHECK(none.code == redis::errc::unknown_command);
     CHECK(none.says("ERR unknown command"));
     const failure nothing = co_await failure_of(db.command(""));
@@ -183,29 +183,15 @@ OURO_TEST_REAL("several shared connections each carry a part") {
 
 OURO_TEST_REAL("what would change the shared connection is refused, and nothing is sent") {
     client db = co_await fresh_client();
-    for (const std::string name : {"SELECT 1",
-                                   "select",
-                                   "MONITOR",
-                                   "SUBSCRIBE a",
-                                   "PSUBSCRIBE a",
-                                   "SSUBSCRIBE a",
-                                   "UNSUBSCRIBE",
-                                   "MULTI",
-                                   "EXEC",
-                                   "DISCARD",
-                                   "WATCH a",
-                                   "UNWATCH",
-                                   "AUTH x",
-                                   "HELLO 2",
-                                   "RESET",
-                                   "QUIT",
-                                   "CLIENT REPLY OFF",
-                                   "client setname x",
-                                   "CLIENT TRACKING ON",
-                                   "READONLY",
-                                   "ASKING",
-                                   "SYNC",
-                                   "PSYNC ? -1"}) {
+    for (const std::string name :
+         {"SELECT 1", "select", "MONITOR", "SUBSCRIBE a", "PSUBSCRIBE a", "SSUBSCRIBE a",
+          "UNSUBSCRIBE", "MULTI", "EXEC", "DISCARD", "WATCH a", "UNWATCH", "AUTH x", "HELLO 2",
+          "RESET", "QUIT", "CLIENT REPLY OFF", "client setname x", "CLIENT TRACKING ON", "READONLY",
+          "ASKING", "SYNC", "PSYNC ? -1", "SCRIPT DEBUG YES",
+          // About what their own connection has done, or is.
+          "WAIT 0 10", "WAITAOF 1 0 10000", "CLIENT ID", "CLIENT GETNAME", "CLIENT TRACKINGINFO",
+          // Of newer servers, or of nobody that is known.
+          "client no-touch on", "CLIENT SETINFO lib-name x", "NO-SUCH-COMMAND"}) {
         const failure refused = co_await failure_of(db.command(name));
         CHECK_MESSAGE(refused.code == redis::errc::not_shareable, name);
         CHECK_MESSAGE(refused.how_far == net::fate::unsent, name);
