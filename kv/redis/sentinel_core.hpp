@@ -64,7 +64,8 @@ struct sentinel_figures {
 /// The guide of a client. Worker-local; stays where it is.
 class sentinel_core final {
 public:
-    /// `sentinels` are "host:port". May throw errc::bad_url. Ends when the last copy dies.
+    /// `sentinels` are "host:port" or URLs; see sentinel_client::connect. May throw errc::bad_url.
+    /// Ends when the last copy dies.
     static std::shared_ptr<sentinel_core> open(const std::vector<std::string>& sentinels,
                                                std::string name, const sentinel_options& options);
 
@@ -106,12 +107,12 @@ private:
     void leave() noexcept;
     void stop() noexcept;
 
-    void learn(const std::vector<address>& sentinels);
-    void watch(const address& sentinel);
+    void learn(session_options how);
     void keep_replicas(const std::vector<address>& wanted);
 
     sentinel_options options_;  // without its texts
     sentinel_inquiry about_;
+    session_options to_sentinel_;  // one that is learned from another
     std::shared_ptr<client_core> master_;
     std::vector<std::unique_ptr<line>> lines_;
     std::vector<std::unique_ptr<watcher>> watchers_;
