@@ -31,6 +31,19 @@ bool is_older_server(std::error_code code) noexcept {
     return code == errc::unknown_command || code == errc::no_protocol;
 }
 
+/// What whoever asked gets in place of a reply that is not to be believed.
+value too_large() noexcept {
+    static constexpr std::string_view words =
+        "REPLYTOOLARGE a line of the reply is longer than resp_limits::line_bytes_max";
+    static constexpr node said = [] {
+        node made;
+        made.kind = type::error;
+        made.text = {0, static_cast<std::uint32_t>(words.size())};
+        return made;
+    }();
+    return {said, words.data()};
+}
+
 net::reader_options reader_options_of(const session_options& options) noexcept {
     return {.first_bytes = 16 * 1024, .bytes_max = options.limits.reply_bytes_max + 64};
 }
@@ -275,9 +288,10 @@ task<std::error_code> session::greet(int version) {
 
 task<std::error_code> session::read_reply() {
     for (;;) {
-        const result<std::size_t> used = parser_.parse(in_->ready());
+        const result<std::size_t> used = parse(in_->ready());
         if (!used) co_return used.error();
         if (*used > 0) {
+            if (parser_.overlong()) co_return make_error_code(ouro::errc::limit_exceeded);
             answer_.assign(parser_.root());
             in_->consume(*used);
             co_return std::error_code();
@@ -322,13 +336,22 @@ task<> session::ping_when_idle() {
 
 // Replies.
 
+result<std::size_t> session::parse(std::span<const std::byte> ready) {
+    const result<std::size_t> bytes = parser_.parse(ready);
+    // What is wrong with one line concerns who asked for it, and nobody else here.
+    if (bytes.error() == ouro::errc::limit_exceeded && parser_.go_on()) return parser_.parse(ready);
+    return bytes;
+}
+
 result<std::size_t> session::take(std::span<const std::byte> ready) {
     std::size_t used = 0;
     while (used < ready.size() && !is_paused()) {
-        const result<std::size_t> bytes = parser_.parse(ready.subspan(used));
+        const result<std::size_t> bytes = parse(ready.subspan(used));
         if (!bytes) return bytes.error();
         if (*bytes == 0) break;
-        if (const std::error_code wrong = deliver(parser_.root())) return wrong;
+        const value said = parser_.root();
+        const bool believed = !parser_.overlong() || is_push(said);
+        if (const std::error_code wrong = deliver(believed ? said : too_large())) return wrong;
         parser_.reset();  // now, since there may be no next one: a huge reply takes much memory
         used += *bytes;
     }

@@ -168,6 +168,7 @@ private:
     task<> ping_when_idle();
 
     result<std::size_t> take(std::span<const std::byte> ready) override;
+    result<std::size_t> parse(std::span<const std::byte> ready);
     std::error_code deliver(const value& from);
     template <class Tell>
     void tell(Tell what) noexcept {
