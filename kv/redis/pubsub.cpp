@@ -13,6 +13,9 @@ session_options options_of(const url& where, const pubsub_options& how) {
     if (made.client_name.empty()) made.client_name = how.client_name;
     made.protocol = where.protocol != 0 ? where.protocol : how.protocol;
     made.connect_timeout = where.connect_timeout.value_or(how.connect_timeout);
+    made.library_info = how.library_info;
+    made.credentials = how.credentials;
+    made.stream = how.stream;
     made.idle_ping = how.idle_ping;
     made.backoff = how.backoff;
     made.requests = how.requests;

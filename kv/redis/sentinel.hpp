@@ -127,6 +127,9 @@ public:
     std::vector<address> replicas() const { return core_->replicas(); }
     sentinel_figures figures() const noexcept { return core_->figures(); }
 
+    /// See client::reauthenticate; at master and replicas.
+    task<> reauthenticate() { return sentinel_core::reauthenticate(core_); }
+
     /// Ends it; see client::close.
     task<> close() { return sentinel_core::close(core_); }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <exception>
 #include <utility>
 
 namespace ouro::redis {
@@ -60,6 +61,9 @@ session_options at_any_sentinel(const sentinel_options& options) {
     how.password = options.sentinel_password;
     how.client_name = options.client.client_name;
     how.protocol = options.client.protocol;
+    how.library_info = options.client.library_info;
+    how.stream = options.client.stream;
+    how.names = options.client.names;
     how.connect_timeout = options.ask_limit;
     how.requests.request_timeout = options.ask_limit;
     how.idle_ping = options.client.idle_ping;
@@ -112,7 +116,7 @@ private:
     void disconnected(std::error_code) noexcept override {
         up = false;
         lost = !session_.is_told();
-        if (lost) core_.in_trouble();
+        if (lost) core_.lost_line();
     }
     void refused(std::error_code why, std::string_view words) noexcept override {
         lost = true;
@@ -229,6 +233,18 @@ task<> sentinel_core::close(std::shared_ptr<sentinel_core> self) {
     for (const auto& each : others) co_await each->closed();
 }
 
+task<> sentinel_core::reauthenticate(std::shared_ptr<sentinel_core> self) {
+    std::exception_ptr failure;
+    try {
+        co_await self->master_->reauthenticate();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    const std::vector<std::shared_ptr<session>> replicas = self->replicas_;
+    for (const auto& each : replicas) co_await each->reauthenticate();
+    if (failure) std::rethrow_exception(failure);
+}
+
 // What it does.
 
 task<> sentinel_core::guide(std::shared_ptr<sentinel_core> self) {
@@ -244,7 +260,7 @@ task<> sentinel_core::guide(std::shared_ptr<sentinel_core> self) {
 task<> sentinel_core::pause() {
     duration most = options_.poll_interval;
     if (in_need()) {
-        if (failures_ == 0) co_return;
+        if (failures_ == 0 && (!restless_ || about_.hint)) co_return;
         most = wait_.next();
         woken_.reset();  // only what is new is worth hurrying for
     }
@@ -318,11 +334,17 @@ bool sentinel_core::in_need() const noexcept {
 
 void sentinel_core::in_trouble() noexcept { woken_.set(); }
 
+// A master that takes connections and does not keep them is asked for less and less often.
+void sentinel_core::lost_line() noexcept {
+    restless_ = !wait_.ended_after(clock::now() - settled_at_);
+    in_trouble();
+}
+
 void sentinel_core::settled_perhaps() noexcept {
     if (in_need() || !std::ranges::all_of(lines_, [](const auto& each) { return each->up; }))
         return;
     failures_ = 0;
-    wait_.reset();
+    settled_at_ = clock::now();
     decided_.set();
 }
 

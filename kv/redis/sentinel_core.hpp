@@ -77,6 +77,7 @@ public:
     /// rounds.
     static task<> ready(std::shared_ptr<sentinel_core> self);
     static task<> close(std::shared_ptr<sentinel_core> self);
+    static task<> reauthenticate(std::shared_ptr<sentinel_core> self);
 
     const std::shared_ptr<client_core>& master() const noexcept { return master_; }
     /// One of the replicas, each in its turn; the master when none is connected.
@@ -100,6 +101,7 @@ private:
     /// Whether there is a reason to ask at once.
     bool in_need() const noexcept;
     void in_trouble() noexcept;
+    void lost_line() noexcept;
     void failed_once(std::error_code why, std::string_view story);
     void settled_perhaps() noexcept;
 
@@ -126,8 +128,10 @@ private:
     sentinel_figures figures_;
     int failures_ = 0;        // since all was well
     bool suspected_ = false;  // the master has said that it is none
+    bool restless_ = false;   // the last connections did not last
     bool stopped_ = false;
-    net::backoff wait_;  // between rounds that were in need
+    time_point settled_at_;  // when all were connected
+    net::backoff wait_;      // between rounds that were in need
     auto_reset_event woken_;
     event decided_;  // connected for the first time, or failed to
     std::optional<join_handle<void>> guide_;

@@ -47,6 +47,7 @@ public:
         const std::string& what = said[0];
         if (what == "PING" && resp2 && !topics.empty()) return push({bulk("pong"), bulk("")}, true);
         if (what == "PING") return noise + "+PONG\r\n";
+        if (what == "CLIENT") return noise + "+OK\r\n";
         if (what == "ECHO") {
             who.close = said[1] == "close";
             return noise + bulk(said[1]);
