@@ -55,6 +55,7 @@ session_options session_options_of(const server& one, const client_options& opti
     how.requests.queued_max = options.queued_max;
     how.requests.request_timeout = options.request_timeout;
     how.limits.value_bytes_max = std::min(options.value_bytes_max, item_bytes_max);
+    how.stream = options.stream;
     how.names = options.names;
     return how;
 }
