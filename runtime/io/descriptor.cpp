@@ -9,11 +9,13 @@ namespace ouro {
 
 void descriptor::close() noexcept {
     if (heir_) bequeath();
-    if (const int number = give_up(); number >= 0) executor::current("a socket or file").io().close(number);
+    if (const int number = give_up(); number >= 0)
+        executor::current("a socket or file").io().close(number);
 }
 
 void descriptor::close_at_once() noexcept {
-    if (const int number = give_up(); number >= 0) executor::current("a socket or file").io().close_at_once(number);
+    if (const int number = give_up(); number >= 0)
+        executor::current("a socket or file").io().close_at_once(number);
 }
 
 int descriptor::give_up() noexcept {
