@@ -33,6 +33,12 @@ void backoff::reset() noexcept {
     attempts_ = 0;
 }
 
+bool backoff::ended_after(duration length) noexcept {
+    const bool worked = length >= options_.ceiling;
+    if (worked) reset();
+    return worked;
+}
+
 retry_budget::retry_budget(const retry_budget_options& options, time_point now) noexcept
     : options_(options), tokens_(options.burst), filled_(now) {
     OURO_ASSERT(options.burst >= 0 && options.per_second >= 0 && options.per_request >= 0);

@@ -233,9 +233,13 @@ private:
 
     pool_core& core_;
     duration patience_;
+    [[noreturn]] void throw_failure() const;
+
     std::uint64_t arrival_ = 0;
     pool_entry* granted_ = nullptr;  // leased to us, and not taken yet
     std::exception_ptr failure_;     // of the attempt that was made for us
+    std::size_t leased_then_ = 0;    // when it failed, for the error's text
+    std::size_t connecting_then_ = 0;
 };
 
 }  // namespace ouro::net

@@ -142,6 +142,12 @@ public:
         co_return *known->known;
     }
 
+    void forget(std::string host, const std::string& service) {
+        forget_other_runs();
+        const auto at = entries_.find(host + '\0' + service);
+        if (at != entries_.end() && at->second->known) forget(*at->second);
+    }
+
     void clear() noexcept {
         by_use_.for_each([](entry& each) { each.unlink(); });
         entries_.clear();
@@ -284,6 +290,15 @@ task<std::vector<endpoint>> resolver::resolve(std::string host, std::string serv
     answer found = co_await memory->find(std::move(name), service);
     if (!found) throw_unresolved(found.error(), host + ':' + service);
     co_return *std::move(found);
+}
+
+void resolver::forget(std::string host, std::string service) noexcept {
+    try {
+        lower(host);
+        if (read_port(service)) service.clear();
+        memory_->forget(std::move(host), service);
+    } catch (const std::bad_alloc&) {  // then its time will come
+    }
 }
 
 void resolver::clear() noexcept { memory_->clear(); }

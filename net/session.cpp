@@ -237,11 +237,6 @@ void session::took_reply() noexcept {
     if (patient && !armed()) watch();  // behind it, silence counts again
 }
 
-void session::refuse_reply(std::error_code why) noexcept {
-    exchange* const who = std::exchange(slots_[head_ & mask()].who, nullptr);
-    if (who) who->end(why, fate::answered);
-}
-
 // The end of a connection.
 
 void session::give_up(std::error_code why) noexcept {

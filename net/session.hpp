@@ -117,9 +117,6 @@ protected:
     std::uint32_t replies_left() const noexcept { return slots_[head_ & mask()].left; }
     /// A reply of that one was taken. Its last one ends the exchange: its frame will be resumed.
     void took_reply() noexcept;
-    /// A reply of that one has come and cannot be taken. It ends with `why`, as answered, and what
-    /// else belongs to it is dropped; call `took_reply` for the reply itself all the same.
-    void refuse_reply(std::error_code why) noexcept;
 
     /// Fails what waits to be sent.
     void fail_queued(std::error_code why) noexcept;

@@ -18,9 +18,6 @@ namespace {
 /// The key that a handshake asks for.
 constexpr std::string_view probe_key = "ouro:probe";
 
-/// A connection that was good for so long is made again at once.
-constexpr duration lasting = std::chrono::seconds(1);
-
 /// What trying again soon may mend. Everything else a server says to a handshake is final.
 bool may_pass(std::error_code code) noexcept {
     return code.category() != memcached::category() || code == errc::too_many_connections ||
@@ -110,7 +107,6 @@ task<> session::keep_connected() {
             failures_ = 0;
             due_opaque_.reset();
             passing_ = 0;
-            wait_.reset();
             set_trouble({});
             tried_.set();
             if (std::exchange(is_down_, false) && observer_) observer_->came_back();
@@ -120,7 +116,7 @@ task<> session::keep_connected() {
                 why = co_await serve(connection_, *in_);
             } catch (const std::bad_alloc&) {  // it has not begun
             }
-            lasted = clock::now() - began >= lasting;
+            lasted = wait_.ended_after(clock::now() - began);
         }
         in_.reset();
         co_await shield(connection_.close());
@@ -164,7 +160,7 @@ task<result<void>> session::establish() {
 }
 
 task<std::error_code> session::connect() {
-    const net::connect_options how{.names = options_.names};
+    const net::connect_options how{.stream = options_.stream, .names = options_.names};
     try {
         if (options_.where.path.empty())
             connection_ = co_await net::connect(options_.where.host, options_.where.port, how);

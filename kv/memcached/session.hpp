@@ -5,6 +5,7 @@
 #include <ouro/kv/memcached/wire_grammar.hpp>
 #include <ouro/net/backoff.hpp>
 #include <ouro/net/session.hpp>
+#include <ouro/net/socket_options.hpp>
 #include <ouro/net/stream.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/sync/event.hpp>
@@ -32,8 +33,11 @@ struct session_options {
     duration connect_timeout = std::chrono::seconds(2);  ///< for connection and handshake
     /// After so many failed attempts in a row to connect the server counts as down; 0: never.
     unsigned failures_max = 2;
-    net::backoff_options backoff;  ///< between attempts to connect
-    std::uint8_t repeats = 1;      ///< times that a read is sent again after a lost connection
+    /// Between attempts to connect. A connection that did not last as long as the ceiling counts as
+    /// one more failure: the waits go on growing. One that did is made again at once.
+    net::backoff_options backoff;
+    net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
+    std::uint8_t repeats = 1;  ///< times that a read is sent again after a lost connection
     net::session_options requests;
     wire_limits limits;
     net::resolver* names = nullptr;

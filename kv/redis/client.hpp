@@ -98,6 +98,14 @@ public:
     /// use for too long, and what connecting throws.
     net::pool<connection>::acquire_op lease() noexcept { return core_->lease(); }
 
+    /// Says who we are now on every connection that is there, while requests go on; none of them is
+    /// harmed. For credentials that run out or are replaced: call it when `client_options::
+    /// credentials` has new ones. What is leased is not touched, and is closed when it comes back.
+    ///
+    /// Throws redis::error with the server's words when it takes them not (the connections go on
+    /// with the old ones), and what the source of credentials throws; each connection was tried.
+    task<> reauthenticate() { return core_->reauthenticate(); }
+
     /// Ends it: what waits is told ouro::errc::closed. Returns when the connections are closed.
     task<> close() { return core_->close(); }
 
@@ -118,9 +126,12 @@ private:
         const obstacle found = obstacle_of(what);
         if (found != obstacle::none && found != obstacle::blocks)
             throw refusal_of(what.name(), found);
-        auto mine = co_await core->lease();
+        auto mine = co_await lease_for(core, what);
         co_return co_await mine->template run_blocking<T>(std::move(what), wait);
     }
+    /// Throws as lease(), but always redis::error.
+    static task<net::pool<connection>::lease> lease_for(std::shared_ptr<client_core> core,
+                                                        const redis::command& what);
     template <class T>
     static task<T> run_any(std::shared_ptr<client_core> core, redis::command what) {
         if (blocks(what)) co_return co_await run_leased<T>(core, std::move(what), block_time());

@@ -50,6 +50,7 @@ enum class errc {
     unhealthy,             ///< no server that may take the command is known now
     not_cacheable,         ///< only commands that read one key can be cached on the client's side
     batch_ended,           ///< a handle was asked before its batch ran, or after it was cleared
+    reply_too_large,       ///< a line of the reply is longer than resp_limits allows
 };
 
 /// The category of `errc`; its name is "redis".

@@ -80,8 +80,14 @@ private:
 class sentinel_client : public commands<sentinel_client> {
 public:
     /// Finds the master and connects. One sentinel that answers is enough, and the others are
-    /// learned from it. Throws redis::error: errc::unhealthy with what each said when none knows a
-    /// master that agrees; the server's own words when it refuses us; errc::bad_url.
+    /// learned from it.
+    ///
+    /// A sentinel is "host:port" or a URL (see url) without a database; its port is 26379 when none
+    /// is named. A URL's user and password go before those of the options; with none in the
+    /// options, the first URL's are for the sentinels that are learned, too.
+    ///
+    /// Throws redis::error: errc::unhealthy with what each said when none knows a master that
+    /// agrees; the server's own words when it refuses us; errc::bad_url with what is wrong.
     static task<sentinel_client> connect(const words& sentinels, std::string_view master,
                                          const sentinel_options& options = {});
 
@@ -138,6 +144,9 @@ public:
     /// The replicas that are connected.
     std::vector<address> replicas() const { return core_->replicas(); }
     sentinel_figures figures() const noexcept { return core_->figures(); }
+
+    /// See client::reauthenticate; at master and replicas.
+    task<> reauthenticate() { return sentinel_core::reauthenticate(core_); }
 
     /// Ends it; see client::close.
     task<> close() { return sentinel_core::close(core_); }

@@ -271,3 +271,29 @@ TEST_CASE("connecting past silent addresses can be cancelled anywhere") {
     CHECK_MESSAGE(swept.clean(), swept.complaints);
     CHECK(swept.points > 5);
 }
+
+OURO_TEST("a name at which nobody answered is looked up again") {
+    const listener here(endpoint("127.0.0.1:0"));
+    auto source = std::make_shared<test_names>();
+    source->known["moving.example"] = {closed_port().with_port(0)};
+    resolver names({}, source);
+    connect_options options;
+    options.names = &names;
+    const std::string host = "moving.example";
+    const std::uint16_t closed = closed_port().port();
+    const auto refused = co_await as_result(connect(host, closed, options));
+    CHECK(refused.error() == std::errc::connection_refused);
+    co_await connect(host, here.local().port(), options);
+    co_await connect(host, here.local().port(), options);
+    CHECK(source->asked == 2);
+
+    // Nor is one believed at which somebody has waited in vain.
+    source->known["moving.example"] = {silent.with_port(0)};
+    names.clear();
+    const auto waited = co_await as_result(timeout(1s, connect(host, std::uint16_t{80}, options)));
+    CHECK(waited.error() == ouro::errc::timed_out);
+    CHECK(names.size() == 0);
+    const auto by_service = co_await as_result(timeout(1s, connect(host, "80", options)));
+    CHECK(by_service.error() == ouro::errc::timed_out);
+    CHECK(source->asked == 4);
+}

@@ -48,6 +48,7 @@ public:
         if (what == "PING" && resp2 && !topics.empty())
             return push({bulk("pong"), bulk(said.size() > 1 ? said[1] : "")}, true);
         if (what == "PING") return noise + (said.size() > 1 ? bulk(said[1]) : "+PONG\r\n");
+        if (what == "CLIENT") return noise + "+OK\r\n";
         if (what == "ECHO") {
             who.close = said[1] == "close";
             return noise + bulk(said[1]);

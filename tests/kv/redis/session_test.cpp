@@ -205,6 +205,61 @@ OURO_TEST("garbage in the middle ends that connection, and the next one works") 
     co_await db.close();
 }
 
+OURO_TEST("a line that is too long concerns whoever asked for it, and nobody else") {
+    const std::string huge(100, 'x');
+    fake_server server([&](const words_said& said, fake_caller& who) {
+        who.piece = 7;
+        const std::string& about = said.back();
+        if (about == "error") return "-WRONGTYPE " + huge + "\r\n";
+        if (about == "status") return "+" + huge + "\r\n";
+        if (about == "inside") return "*2\r\n-OOM " + huge + "\r\n:1\r\n";
+        if (about == "both") return "*2\r\n+" + huge + "\r\n+" + huge + "\r\n";
+        return echo(said, who);
+    });
+    client db = co_await client::connect(server.url(), {.limits = {.line_bytes_max = 32}});
+    auto batch = db.pipeline();
+    std::vector<redis::handle<std::string>> asked;
+    for (const char* about : {"a", "error", "b", "status", "c", "both", "d"})
+        asked.push_back(batch.command<std::string>("ECHO", {about}));
+    auto inside = batch.command<redis::reply>("ECHO", {"inside"});
+    auto last = batch.command<std::string>("ECHO", {"e"});
+    co_await with_scope([&](scope& tasks) -> task<> {
+        tasks.spawn(ask(db, "before"));
+        tasks.spawn([](redis::pipeline& all) -> task<> { co_await all.exec(); }(batch));
+        tasks.spawn(ask(db, "after"));
+        co_return;
+    });
+    std::string texts;
+    for (auto& each : asked) {
+        const auto got = each.as_result();
+        texts += got ? *got : got.error().message();
+        texts += '|';
+    }
+    CHECK(texts ==
+          "a|the key holds another kind of value|b|a line of the reply is too long|c|"
+          "a line of the reply is too long|d|");
+    CHECK(inside.get()[0].text() == "OOM " + huge.substr(0, 28));
+    CHECK(inside.get()[1].integer() == 1);
+    CHECK(last.get() == "e");
+    const auto alone = co_await as_result(db.command<std::string>("ECHO", {"status"}));
+    CHECK(alone.error() == redis::errc::reply_too_large);
+    CHECK(server.connections() == 1);
+    co_await db.close();
+}
+
+OURO_TEST("a line without an end is cut off at the limit of a whole reply") {
+    fake_server server([](const words_said& said, fake_caller& who) {
+        return said.back() == "endless" ? "+" + std::string(1000, 'x') : echo(said, who);
+    });
+    client db = co_await client::connect(
+        server.url(), {.limits = {.line_bytes_max = 32, .reply_bytes_max = 500}});
+    const auto got = co_await as_result(db.command<std::string>("SETRANGE", {"endless"}));
+    CHECK(got.error() == ouro::errc::limit_exceeded);
+    co_await ask(db, "on the next connection");
+    CHECK(server.connections() == 2);
+    co_await db.close();
+}
+
 OURO_TEST("what a decoder throws reaches its caller, and nobody else is harmed") {
     fake_server server(echo);
     client db = co_await client::connect(server.url());
