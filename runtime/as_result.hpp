@@ -48,7 +48,7 @@ struct result_of_value<result<T>> {
 template <class T>
 using as_result_type = typename result_of_value<T>::type;
 
-/// Calls `f()`; a std::system_error becomes its code, other exceptions pass.
+/// Calls `f()`; a std::system_error becomes its code and keeps its words, other exceptions pass.
 template <class F>
 auto result_of(F f) -> as_result_type<decltype(f())> {
     try {
@@ -59,7 +59,7 @@ auto result_of(F f) -> as_result_type<decltype(f())> {
             return f();
         }
     } catch (const std::system_error& error) {
-        return error.code();
+        return failure(error.code(), std::current_exception());
     }
 }
 
@@ -92,7 +92,8 @@ private:
 };
 
 /// `auto got = co_await as_result(stream.recv(space));` yields a result<std::size_t> and does not
-/// throw std::system_error: a disconnect, a timeout or a cancellation costs no unwinding.
+/// throw std::system_error: a disconnect, a timeout or a cancellation costs no unwinding. Where
+/// there was an exception all the same, as in a task, `got.error_text()` has its words.
 ///
 /// Await it in the expression that makes it: it refers to its argument.
 template <class Awaitable>
