@@ -9,7 +9,7 @@ namespace ouro::net {
 backoff::backoff(const backoff_options& options) noexcept
     : options_(options), chance_(options.seed), wait_(std::min(options.first, options.ceiling)) {
     OURO_ASSERT(options.first >= duration::zero() && options.ceiling >= duration::zero());
-    OURO_ASSERT(options.factor >= 1);
+    OURO_ASSERT(options.factor >= 1 && "backoff_options: factor is at least 1");
 }
 
 duration backoff::next() noexcept {

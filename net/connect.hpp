@@ -15,9 +15,9 @@ namespace ouro::net {
 /// How to connect.
 struct connect_options {
     /// What the connection is given.
-    stream_options stream;
+    stream_options stream = {};
     /// The address to come from; none: the system chooses. With port 0 it chooses the port.
-    endpoint local;
+    endpoint local = {};
     /// How long an address of a name may keep silent before the next is tried, too.
     duration attempt_delay = std::chrono::milliseconds(250);
     /// Who looks names up; null: this worker's own resolver. Must live until it has connected.

@@ -119,11 +119,15 @@ pool_core::pool_core(const pool_options& options) noexcept
       retry_(options.retry),
       chance_(options.retry.seed),
       home_(&executor::current()) {
-    OURO_ASSERT(options.connections_max > 0 && options.connecting_max > 0);
-    OURO_ASSERT(options.waiters_max > 0);
-    OURO_ASSERT(options.connections_min <= options.connections_max);
-    OURO_ASSERT(options.check_interval > duration::zero());
-    OURO_ASSERT(options.lifetime_jitter >= 0 && options.lifetime_jitter <= 1);
+    OURO_ASSERT(options.connections_max > 0 && options.connecting_max > 0 &&
+                "pool_options: connections_max and connecting_max are at least 1");
+    OURO_ASSERT(options.waiters_max > 0 && "pool_options: waiters_max is at least 1");
+    OURO_ASSERT(options.connections_min <= options.connections_max &&
+                "pool_options: connections_min is at most connections_max");
+    OURO_ASSERT(options.check_interval > duration::zero() &&
+                "pool_options: check_interval is more than zero");
+    OURO_ASSERT(options.lifetime_jitter >= 0 && options.lifetime_jitter <= 1 &&
+                "pool_options: lifetime_jitter is from 0 to 1");
 }
 
 pool_core::~pool_core() { OURO_ASSERT(closed_ && idle_.empty()); }
@@ -133,7 +137,8 @@ void pool_core::let_go() noexcept {
 }
 
 pool_entry* pool_core::try_take() noexcept {
-    OURO_ASSERT(home_ == &executor::current() && "used on another worker");
+    OURO_ASSERT(home_ == &executor::current() &&
+                "pool: used on another worker: have one for each (per_worker)");
     while (!idle_.empty()) {  // nobody waits while it is not
         pool_entry& entry = idle_.front();
         unlink_idle(entry);
@@ -154,7 +159,8 @@ void pool_core::lease() noexcept {
 }
 
 void pool_core::give_back(pool_entry& entry, bool discard) noexcept {
-    OURO_ASSERT(home_ == &executor::current() && "used on another worker");
+    OURO_ASSERT(home_ == &executor::current() &&
+                "pool: used on another worker: have one for each (per_worker)");
     OURO_ASSERT(leased_ > 0);
     --leased_;
     entry.checked = clock::now();

@@ -47,7 +47,7 @@ struct pool_options {
     double lifetime_jitter = 0.1;                        ///< lifetimes differ by up to that part
     duration check_interval = std::chrono::seconds(30);  ///< an idle one is asked that often
     duration check_timeout = std::chrono::seconds(1);    ///< no answer by then: closed
-    backoff_options retry;  ///< between attempts that nobody but the minimum asks for
+    backoff_options retry = {};  ///< between attempts that nobody but the minimum asks for
 };
 
 /// What a pool is doing, and has done since it was made.

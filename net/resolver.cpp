@@ -115,7 +115,8 @@ class resolver::memory : public std::enable_shared_from_this<memory> {
 public:
     memory(const resolver_options& options, std::shared_ptr<name_source> source)
         : options_(options), source_(std::move(source)) {
-        OURO_ASSERT(options_.entries_max > 0 && source_);
+        OURO_ASSERT(options_.entries_max > 0 && source_ &&
+                    "resolver: entries_max is at least 1, and there is a source");
     }
     ~memory() { clear(); }
 

@@ -29,7 +29,8 @@ std::optional<writer> make_writer(stream& connection) noexcept {
 // An exchange.
 
 bool exchange::start(promise_base& frame) noexcept {
-    OURO_ASSERT(place_ == place::nowhere && "an exchange is awaited by one task");
+    OURO_ASSERT(place_ == place::nowhere &&
+                "exchange: awaited twice: an exchange is awaited once, by one task");
     if (!wait(frame)) {
         failed(errc::cancelled, fate::unsent);
         return false;
@@ -55,7 +56,8 @@ void exchange::describe(leaf_description& into) const {
 // Coming and going.
 
 session::~session() {
-    OURO_ASSERT(queue_.empty() && !expecting() && "stop() comes first");
+    OURO_ASSERT(queue_.empty() && !expecting() &&
+                "session: destroyed while requests wait for replies: stop() comes first");
     if (armed()) executor::current().timers().disarm(*this);
 }
 

@@ -26,7 +26,7 @@ struct stream_options {
     /// TCP_NODELAY: small writes leave at once instead of waiting for the peer's acknowledgement.
     /// On, because writes are gathered before they get to the socket.
     bool no_delay = true;
-    std::optional<net::keep_alive> keep_alive;
+    std::optional<net::keep_alive> keep_alive = {};
     /// TCP_USER_TIMEOUT: how long sent data may stay unacknowledged; 0: as the system has it.
     duration user_timeout{};
     /// Of the kernel's buffers. 0: the system tunes them, which is better in nearly all cases.

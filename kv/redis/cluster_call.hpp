@@ -38,7 +38,7 @@ public:
     bool await_suspend(std::coroutine_handle<P> by) {
         if (!begin()) return false;
         way_.emplace(perform());
-        std::move(*way_).operator co_await().await_suspend(by);
+        way_->borrowed().await_suspend(by);
         return true;
     }
 
@@ -66,7 +66,7 @@ protected:
 
     /// Throws what went wrong on the way, such as std::bad_alloc, and what a decoder has thrown.
     std::error_code error_code() {
-        if (way_) std::move(*way_).operator co_await().await_resume();
+        if (way_) way_->borrowed().await_resume();
         if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
         return error_;
     }

@@ -66,6 +66,27 @@ task<std::error_code> connect_error(endpoint to) {
 
 }  // namespace
 
+OURO_TEST_KERNEL("as_result keeps the words that the exception would have had") {
+    const endpoint where = closed_port();
+    const std::string words = "cannot connect to " + where.to_string() + ": Connection refused";
+    const auto got = co_await as_result(connect(where));
+    CHECK(got.error() == std::errc::connection_refused);
+    CHECK(got.error_text() == words);
+    std::string thrown;
+    try {
+        got.value();
+    } catch (const std::system_error& error) {
+        CHECK(error.code() == std::errc::connection_refused);
+        thrown = error.what();
+    }
+    CHECK(thrown == words);
+    // Whatever hands it on keeps them, too.
+    const auto limited = co_await as_result(timeout(10s, connect(where)));
+    CHECK(limited.error_text() == words);
+    const result<int> other = limited.why();
+    CHECK(other.error_text() == words);
+}
+
 OURO_TEST_IO("connecting to an address yields a stream") {
     listener at(endpoint{"127.0.0.1", 0});
     stream client = co_await connect(at.local());

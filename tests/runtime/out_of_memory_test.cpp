@@ -1,11 +1,14 @@
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/generator.hpp>
+#include <ouro/runtime/io/socket_ops.hpp>
 #include <ouro/runtime/scope.hpp>
+#include <ouro/runtime/sim/run.hpp>
 #include <ouro/runtime/timeout.hpp>
 #include <ouro/tests/bare_loop.hpp>
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cstdlib>
 #include <new>
 #include <string>
@@ -38,13 +41,13 @@ void count_allocation() {
 
 }  // namespace
 
-void* operator new(std::size_t size) {
+[[gnu::noinline]] void* operator new(std::size_t size) {
     count_allocation();
     if (void* memory = std::malloc(size)) return memory;
     throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace {
 
@@ -206,3 +209,34 @@ TEST_CASE("branches for which there are no records survive any failed allocation
 TEST_CASE("scopes survive any failed allocation") { CHECK(sweep(scoped) == ""); }
 TEST_CASE("a plain scope body survives any failed allocation") { CHECK(sweep(plain_body) == ""); }
 TEST_CASE("a generator survives any failed allocation") { CHECK(sweep(generated) == ""); }
+
+namespace {
+
+/// Sends a byte with the n-th allocation failing; the error.
+task<std::error_code> send_with(descriptor& to, long allocations) {
+    std::array<std::byte, 1> byte{};
+    allocations_left = allocations;
+    const auto sent = co_await as_result(send_op(to, byte));
+    allocations_left = never;
+    co_return sent.error();
+}
+
+task<int> failed_sends() {
+    int numbers[2];
+    executor::current().io().socket_pair(AF_UNIX, SOCK_STREAM, numbers);
+    descriptor near(numbers[0]);
+    const descriptor far(numbers[1]);
+    CHECK_FALSE(co_await send_with(near, never));
+    int failed = 0;
+    while (const std::error_code why = co_await send_with(near, failed)) {
+        CHECK(why == std::errc::not_enough_memory);
+        ++failed;
+    }
+    co_return failed;
+}
+
+}  // namespace
+
+TEST_CASE("a simulated operation for which there is no memory ends with that error") {
+    CHECK(run_simulated(failed_sends()) >= 2);
+}

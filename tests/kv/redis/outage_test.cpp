@@ -76,7 +76,7 @@ OURO_TEST_REAL("a server that was started again is found again") {
     mine.release();
     // What is asked meanwhile waits for the next connection.
     auto keep = [&]() -> task<> { co_await db.set("b", "kept"); };
-    auto waiting = spawn(keep());
+    auto waiting = spawn(keep);
     co_await yield();
     server.restart();
     static_cast<void>(co_await as_result(waiting));
