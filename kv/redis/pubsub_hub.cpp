@@ -1,6 +1,7 @@
 #include <ouro/kv/redis/pubsub_hub.hpp>
 
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/executor.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
@@ -37,9 +38,15 @@ public:
 
 private:
     // Put together when it is about to be sent, so that all that was wanted until then is in it.
-    std::span<const std::byte> encoded() const noexcept override {
+    std::span<const std::byte> encoded() const override {
         static constexpr std::string_view ping = "*1\r\n$4\r\nPING\r\n";
-        return hub_.ended_ ? std::as_bytes(std::span(ping)) : hub_.compose();
+        if (hub_.ended_) return std::as_bytes(std::span(ping));
+        try {
+            return hub_.compose();
+        } catch (const std::bad_alloc&) {
+            hub_.begin_again();
+            throw;
+        }
     }
     bool take(const value& from) noexcept override { return hub_.reply(from); }
     void failed(std::error_code why, net::fate how_far) noexcept override {
@@ -130,7 +137,10 @@ pubsub_hub::pubsub_hub(session& on, std::shared_ptr<session> keeper)
     session_->add_observer(*this);
 }
 
-pubsub_hub::~pubsub_hub() { session::forget_observer(*this); }
+pubsub_hub::~pubsub_hub() {
+    session::forget_observer(*this);
+    if (again_.armed()) executor::current().timers().disarm(again_);
+}
 
 void pubsub_hub::close() noexcept {
     ended();
@@ -198,8 +208,11 @@ void pubsub_hub::work() noexcept {
     session_->resume();
     try {
         spawn(run(shared_from_this()));
-    } catch (const std::bad_alloc&) {
+    } catch (const std::bad_alloc&) {  // nobody else would come back to it
         working_ = false;
+        const time_point when = after(clock::now(), retry_delay);
+        if (!again_.armed())
+            executor::current().timers().arm(again_, when.time_since_epoch().count());
     }
 }
 

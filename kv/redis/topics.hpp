@@ -137,8 +137,10 @@ public:
     bool be_patient() const noexcept { return patient_; }
 
     /// Begins a round: the commands that say everything that has changed, and a PING behind them.
-    /// Valid until the next call. What was in an unfinished round is asked for again.
+    /// Valid until the next call. What was in an unfinished round is asked for again. When it
+    /// throws, for want of memory, call begin_again().
     std::span<const std::byte> compose();
+    void begin_again() noexcept;
     /// A reply to the round. True: it was that to the PING, and the round is over.
     bool reply(const value& from);
     /// The round ended without a reply to its PING.
