@@ -99,7 +99,8 @@ private:
     /// Whether there is a reason to ask at once.
     bool in_need() const noexcept;
     void in_trouble() noexcept;
-    void failed_once(std::error_code why, std::string_view story);
+    void failed_once(std::error_code why, std::string_view story) noexcept;
+    void over() noexcept;
     void settled_perhaps() noexcept;
 
     void announced(std::string_view message);
