@@ -48,8 +48,33 @@ inline thread_local memory_shortage shortage;
 
 /// Called by a scenario when what it prepares is there: from here on allocations are counted. They
 /// are until `end_shortage`, or the end of the scenario.
-inline void begin_shortage() noexcept { shortage.left = shortage.after; }
+inline void begin_shortage() noexcept;
 inline void end_shortage() noexcept { shortage.left = memory_shortage::never; }
+
+/// Ends a shortage that goes on, a moment after it has begun: for those who wait for memory.
+class relief final : private timer {
+public:
+    relief() noexcept { here = this; }
+    ~relief() {
+        here = nullptr;
+        if (armed()) executor::current().timers().disarm(*this);
+    }
+    void arm() noexcept {
+        constexpr std::int64_t length = 2'000'000;
+        if (!armed())
+            executor::current().timers().arm(*this, executor::current().io().now() + length);
+    }
+
+    inline static thread_local relief* here = nullptr;
+
+private:
+    void fire() noexcept override { end_shortage(); }
+};
+
+inline void begin_shortage() noexcept {
+    shortage.left = shortage.after;
+    if (shortage.goes_on && shortage.left != memory_shortage::never) relief::here->arm();
+}
 
 using short_scenario = task<> (*)();
 
@@ -89,6 +114,7 @@ private:
 /// as an error; and once more with plenty, which must go well.
 inline task<> with_little_memory(short_scenario make, std::string& wrong) {
     const hang_alarm alarm(wrong);
+    relief soon;
     try {
         co_await make();
         end_shortage();
