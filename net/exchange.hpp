@@ -39,8 +39,8 @@ protected:
     ~exchange() = default;
 
     /// What to send. Asked whenever it is about to be sent, which may be more than once; the bytes
-    /// must stay until it is asked again or the exchange ends.
-    virtual std::span<const std::byte> encoded() const noexcept = 0;
+    /// must stay until it is asked again or the exchange ends. std::bad_alloc fails the exchange.
+    virtual std::span<const std::byte> encoded() const = 0;
 
     /// It ends without all of its replies; called once, before the frame is resumed.
     virtual void failed(std::error_code why, fate how_far) noexcept = 0;

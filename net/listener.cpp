@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <optional>
 
 namespace ouro::net {
@@ -178,8 +179,17 @@ task<stream> listener::accept() {
         else if (passes_over())
             continue;
         const duration length = next_pause();
-        log(log_level::warning, "accepting on " + local_.to_string() + " pauses: " + why.message());
+        say_that_it_pauses(why);
         co_await sleep_for(length);
+    }
+}
+
+void listener::say_that_it_pauses(std::error_code why) const noexcept {
+    if (!log_enabled()) return;
+    try {
+        log(log_level::warning, "accepting on " + local_.to_string() + " pauses: " + why.message());
+    } catch (const std::bad_alloc&) {
+        log(log_level::warning, "accepting pauses, and there is no memory to say where");
     }
 }
 

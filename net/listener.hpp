@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace ouro::net {
@@ -107,6 +108,7 @@ private:
     void remember_file();
     duration next_pause() noexcept;
     bool passes_over() noexcept;
+    void say_that_it_pauses(std::error_code why) const noexcept;
 
     acceptor acceptor_;
     endpoint local_;

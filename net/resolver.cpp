@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <new>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -201,6 +202,8 @@ private:
             asked = co_await self->source_->look_up(std::move(host), std::move(service));
         } catch (const std::system_error& error) {
             asked = error.code();
+        } catch (const std::bad_alloc&) {
+            asked = std::make_error_code(std::errc::not_enough_memory);
         } catch (...) {
         }
         if (asked && asked->empty()) asked = errc::host_not_found;

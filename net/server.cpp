@@ -8,6 +8,7 @@
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/task_group.hpp>
 #include <ouro/runtime/time/duration_text.hpp>
+#include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 #include <deque>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +28,8 @@ namespace ouro::net {
 namespace {
 
 constexpr std::size_t inbox_max = 64;  // connections on their way to one worker
+/// How long accepting waits when there is no memory even to wait for a connection.
+constexpr duration shortage_pause = std::chrono::milliseconds(100);
 constexpr std::size_t named_max = 16;  // of those that are cancelled at the end
 
 /// What a peer does to a connection, as opposed to what a handler does wrong.
@@ -90,7 +94,7 @@ private:
 /// The connections of one worker while it serves.
 class server::shift final : public task_group {
 public:
-    shift(server& of, part& mine, handler& how, std::source_location place) noexcept
+    shift(server& of, part& mine, handler& how, std::source_location place)
         : task_group("connections"), server_(of), part_(mine), how_(how), place_(place) {}
 
     part& figures() noexcept { return part_; }
@@ -157,7 +161,8 @@ private:
             }
             ++part_.failed;
             if (log_enabled())
-                log(log_level::error, "connection of " + std::string(name) + " with " +
+                log(log_level::error, "connection of " +
+                                          std::string(name.empty() ? "a peer" : name) + " with " +
                                           server_.local_.to_string() + " failed: " + why.words +
                                           " (served at " + text_of(place_) + ')');
         } catch (const std::bad_alloc&) {
@@ -283,6 +288,7 @@ task<> server::work(handler& how, std::source_location place) {
     }
     mine.serving.store(false);
     stop();
+    if (executor::current().worker() == home_) first_.close();  // it never came to accepting
     if (mine.inbox) {  // what is on its way here, and was not taken, is closed
         mine.inbox->close();
         while (mine.inbox->try_recv()) continue;
@@ -312,8 +318,15 @@ task<> server::take(shift& here) {
 
 task<> server::accept_for(shift& here, listener at) {
     for (;;) {
-        stream client = co_await next(at, here.figures());
-        here.begin(std::move(client));
+        stream client;
+        try {
+            client = co_await next(at, here.figures());
+        } catch (const std::bad_alloc&) {  // even for waiting; it passes
+        }
+        if (client.is_open())
+            here.begin(std::move(client));
+        else
+            co_await sleep_for(shortage_pause);
     }
 }
 
@@ -335,7 +348,15 @@ task<stream> server::next(listener& at, part& mine) {
 
 task<> server::hand_out(listener at) {
     for (;;) {
-        stream client = co_await next(at, own_part());
+        stream client;
+        try {
+            client = co_await next(at, own_part());
+        } catch (const std::bad_alloc&) {  // even for waiting; it passes
+        }
+        if (!client.is_open()) {
+            co_await sleep_for(shortage_pause);
+            continue;
+        }
         part& to = least_busy();
         to.coming.fetch_add(1, std::memory_order_relaxed);
         in_transit handed(std::move(client));

@@ -114,26 +114,26 @@ bool session::fill() noexcept {
 }
 
 bool session::send(exchange& from) noexcept {
-    const std::span<const std::byte> bytes = from.encoded();
-    const std::error_code refused = put(bytes);
+    const result<std::size_t> put_in = put(from);
     if (out_->error()) return false;  // the connection has ended; whoever reads will notice
     queue_.pop_front();
     --queued_;
-    if (refused) {
-        from.end(refused, fate::unsent);
+    if (!put_in) {
+        from.end(put_in.error(), fate::unsent);
         return true;
     }
-    written_ += bytes.size();
+    written_ += *put_in;
     ++figures_.requests;
-    add_slot(from, bytes.size());
+    add_slot(from, *put_in);
     return true;
 }
 
-/// Writes a request, or nothing of it.
-std::error_code session::put(std::span<const std::byte> bytes) noexcept {
+/// Writes a request, or nothing of it; how long it is.
+result<std::size_t> session::put(exchange& from) noexcept {
     try {
         make_room();
-        if (out_->write(bytes)) return {};
+        const std::span<const std::byte> bytes = from.encoded();
+        if (out_->write(bytes)) return bytes.size();
     } catch (const std::bad_alloc&) {
         return make_error_code(std::errc::not_enough_memory);
     }

@@ -148,7 +148,7 @@ private:
     void take_back(exchange& from) noexcept;
     bool fill() noexcept override;
     bool send(exchange& from) noexcept;
-    std::error_code put(std::span<const std::byte> bytes) noexcept;
+    result<std::size_t> put(exchange& from) noexcept;
     void make_room();
     void add_slot(exchange& from, std::size_t bytes) noexcept;
     result<std::size_t> take_guarded(std::span<const std::byte> ready) noexcept;

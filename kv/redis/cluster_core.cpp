@@ -7,6 +7,7 @@
 #include <ouro/runtime/timeout.hpp>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace ouro::redis {
@@ -70,7 +71,7 @@ void cluster_core::close() noexcept {
     if (std::exchange(closed_, true)) return;
     if (keeper_) keeper_->cancel();
     if (!keeper_) over_.set();
-    for (const node_ptr& node : map_.known()) node->drop();
+    map_.drop_all();
     changed_.set_all();
 }
 
@@ -94,22 +95,26 @@ void cluster_core::want_refresh(node_ptr likely) noexcept {
     wanted_.set();
 }
 
-task<> cluster_core::keep(std::shared_ptr<cluster_core> self) { co_await self->keep_map(); }
-
-task<> cluster_core::keep_map() {
-    while (!closed_) {
+task<> cluster_core::keep(std::shared_ptr<cluster_core> self) {
+    const cluster_options& how = self->options_;
+    while (!self->closed_) {
         duration wait = duration::max() / 4;
-        if (options_.refresh_interval > duration::zero())
-            wait = chance_.between(options_.refresh_interval / 4 * 3, options_.refresh_interval);
-        static_cast<void>(co_await as_result(timeout(wait, wanted_.wait())));
+        if (how.refresh_interval > duration::zero())
+            wait = self->chance_.between(how.refresh_interval / 4 * 3, how.refresh_interval);
+        static_cast<void>(co_await as_result(timeout(wait, self->wanted_.wait())));
         static_cast<void>(
-            co_await as_result(sleep_until(refreshed_at_ + options_.refresh_spacing)));
+            co_await as_result(sleep_until(self->refreshed_at_ + how.refresh_spacing)));
         if (current_cancellation() != cancel_reason::none) break;
-        wanted_.reset();
-        static_cast<void>(co_await as_result(refresh()));
+        self->wanted_.reset();
+        try {
+            static_cast<void>(co_await as_result(self->refresh()));
+        } catch (const std::bad_alloc&) {  // again, after the usual while
+            self->wanted_.set();
+            self->refreshed_at_ = clock::now();
+        }
     }
-    over_.set();
-    keeper_.reset();
+    self->over_.set();
+    self->keeper_.reset();
 }
 
 task<bool> cluster_core::refresh() {

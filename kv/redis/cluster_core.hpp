@@ -160,7 +160,6 @@ private:
 
     // The map: cluster_core.cpp.
     static task<> keep(std::shared_ptr<cluster_core> self);
-    task<> keep_map();
     task<> measure();
     task<result<slot_table>> ask(node_ptr node);
     std::vector<node_ptr> candidates();

@@ -1,6 +1,7 @@
 #include <ouro/kv/redis/cluster_map.hpp>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace ouro::redis {
@@ -13,14 +14,13 @@ bool in_trouble(cluster_node& node, bool for_reads) noexcept {
 }  // namespace
 
 cluster_map::node_ptr cluster_map::at(const node_endpoint& where) {
-    node_ptr& node = nodes_[where];
-    if (!node) {
-        session_options how = how_;
-        how.where.host = where.host;
-        how.where.port = where.port;
-        how.where.path.clear();
-        node = std::make_shared<cluster_node>(where, std::move(how), dedicated_max_, observer_);
-    }
+    if (const auto known = nodes_.find(where); known != nodes_.end()) return known->second;
+    session_options how = how_;
+    how.where.host = where.host;
+    how.where.port = where.port;
+    how.where.path.clear();
+    auto node = std::make_shared<cluster_node>(where, std::move(how), dedicated_max_, observer_);
+    nodes_.emplace(where, node);
     return node;
 }
 
@@ -44,21 +44,26 @@ bool cluster_map::replace(slot_table table) {
     return true;
 }
 
-void cluster_map::forget_strangers() {
-    std::vector<const cluster_node*> wanted;
-    for (const members& each : shards_) {
-        wanted.push_back(each.master.get());
-        for (const node_ptr& replica : each.replicas) wanted.push_back(replica.get());
+void cluster_map::forget_strangers() noexcept {
+    try {
+        forget_all_but(nodes());
+    } catch (const std::bad_alloc&) {  // the next table is another occasion
     }
+}
+
+void cluster_map::forget_all_but(std::vector<node_ptr> wanted) noexcept {
     std::sort(wanted.begin(), wanted.end());
     std::erase_if(nodes_, [&wanted](const auto& entry) {
-        return !std::binary_search(wanted.begin(), wanted.end(), entry.second.get());
+        return !std::binary_search(wanted.begin(), wanted.end(), entry.second);
     });
 }
 
 void cluster_map::move(std::uint16_t slot, const node_endpoint& to) {
+    // What needs memory comes first: table and shards stand beside each other.
+    shards_.reserve(shards_.size() + 1);
+    members perhaps = members_of({to, {}});
     const std::uint16_t number = table_.add({to, {}});
-    if (number == shards_.size()) shards_.push_back(members_of(table_.shards()[number]));
+    if (number == shards_.size()) shards_.push_back(std::move(perhaps));
     table_.assign(slot, slot, number);
 }
 
@@ -125,6 +130,10 @@ std::vector<cluster_map::node_ptr> cluster_map::known() const {
     std::vector<node_ptr> all;
     for (const auto& [where, node] : nodes_) all.push_back(node);
     return all;
+}
+
+void cluster_map::drop_all() noexcept {
+    for (const auto& [where, node] : nodes_) node->drop();
 }
 
 void cluster_map::clear() noexcept {

@@ -57,6 +57,8 @@ public:
     /// Those, and others that are known.
     std::vector<node_ptr> known() const;
 
+    /// Lets go of all connections; see cluster_node::drop.
+    void drop_all() noexcept;
     /// Forgets everything.
     void clear() noexcept;
 
@@ -69,7 +71,8 @@ private:
 
     members members_of(const shard& from);
     node_ptr reader_in(members& of, read_preference preference);
-    void forget_strangers();
+    void forget_strangers() noexcept;
+    void forget_all_but(std::vector<node_ptr> wanted) noexcept;
 
     session_options how_;
     std::size_t dedicated_max_;

@@ -37,8 +37,7 @@ struct cluster_pipeline::split_entry {
     std::unique_ptr<scattered> parts;
 };
 
-cluster_pipeline::cluster_pipeline(std::shared_ptr<cluster_core> on) noexcept
-    : core_(std::move(on)) {}
+cluster_pipeline::cluster_pipeline(std::shared_ptr<cluster_core> on) : core_(std::move(on)) {}
 cluster_pipeline::~cluster_pipeline() = default;
 
 std::size_t cluster_pipeline::add(const redis::command_info& what, std::span<const arg> arguments) {

@@ -31,7 +31,7 @@ class scattered;
 /// what is refused and how to use it again. Replicas answer only if all commands are reads.
 class cluster_pipeline : public commands<cluster_pipeline> {
 public:
-    explicit cluster_pipeline(std::shared_ptr<cluster_core> on) noexcept;
+    explicit cluster_pipeline(std::shared_ptr<cluster_core> on);
     cluster_pipeline(cluster_pipeline&&) = delete;
     ~cluster_pipeline();
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 namespace ouro::redis {
 namespace {
@@ -39,14 +40,7 @@ void inbox::end() noexcept {
 }
 
 bool inbox::take(std::optional<message>& into) noexcept {
-    if (untold_ > 0) {
-        try {
-            into = message({.kind = message_kind::dropped, .count = untold_});
-            untold_ = 0;
-            return true;
-        } catch (const std::bad_alloc&) {  // it is told later
-        }
-    }
+    if (untold_ > 0 && tell_dropped(into)) return true;
     if (!kept_.empty()) {
         into = std::move(kept_.front());
         kept_.erase(kept_.begin());
@@ -94,6 +88,21 @@ void inbox::drop_oldest() noexcept {
 void inbox::miss() noexcept {
     ++untold_;
     ++dropped_;
+    if (!waiters_.empty() && tell_dropped(waiters_.front<next_op>().got_)) waiters_.wake_one();
+}
+
+/// Needs memory only while the last notice is still held by somebody; then it may be told later.
+bool inbox::tell_dropped(std::optional<message>& into) noexcept {
+    if (notice_.has_copies()) {
+        try {
+            notice_ = message({.kind = message_kind::dropped});
+        } catch (const std::bad_alloc&) {
+            return false;
+        }
+    }
+    notice_.set_count(std::exchange(untold_, 0));
+    into = notice_;
+    return true;
 }
 
 }  // namespace ouro::redis

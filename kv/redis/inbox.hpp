@@ -37,7 +37,8 @@ class inbox {
 public:
     class next_op;
 
-    explicit inbox(const inbox_options& options) : options_(options) {
+    explicit inbox(const inbox_options& options)
+        : options_(options), notice_({.kind = message_kind::dropped}) {
         OURO_ASSERT(options.messages_max > 0);
     }
     inbox(const inbox&) = delete;
@@ -46,7 +47,7 @@ public:
     /// Gives it to the task that waits, or keeps it; drops the oldest when that is the policy.
     /// Memory that cannot be had makes it a dropped one.
     void put(const message& one) noexcept;
-    /// Counts a message as dropped, for which there was no memory.
+    /// Counts a message as dropped, for which there was no memory; whoever waits is told.
     void miss() noexcept;
 
     /// The next message; nothing at the end. Throws errc::cancelled, and has taken nothing then.
@@ -80,6 +81,7 @@ private:
     void keep(const message& one);
     message pop() noexcept;
     void drop_oldest() noexcept;
+    bool tell_dropped(std::optional<message>& into) noexcept;
 
     const inbox_options options_;
     std::vector<message> slots_;  // a ring; its size is a power of two, or zero
@@ -88,6 +90,7 @@ private:
     std::size_t bytes_ = 0;
     std::vector<message> kept_;  // news that was not dropped although it was the oldest
     std::uint64_t untold_ = 0;   // dropped since it was told
+    message notice_;             // that some were, made while there was memory
     std::uint64_t dropped_ = 0;
     bool ended_ = false;
     wait_list waiters_;  // empty unless there is nothing to take

@@ -1,6 +1,8 @@
 // message.hpp: what a subscriber is told: what was published, and what became of a subscription.
 #pragma once
 
+#include <ouro/runtime/check.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -75,6 +77,12 @@ public:
     }
     /// How many messages were dropped.
     std::uint64_t count() const noexcept { return at_->count; }
+    /// Says another number of dropped messages; of one that has no copies.
+    void set_count(std::uint64_t count) noexcept {
+        OURO_ASSERT(!has_copies());
+        at_->count = count;
+    }
+    bool has_copies() const noexcept { return at_->copies > 1; }
     /// The memory it takes.
     std::size_t bytes() const noexcept {
         return sizeof(head) + at_->channel_bytes + at_->pattern_bytes + at_->payload_bytes;

@@ -1,6 +1,7 @@
 #include <ouro/kv/redis/pubsub_hub.hpp>
 
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/executor.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
@@ -37,8 +38,13 @@ public:
 
 private:
     // Put together when it is about to be sent, so that all that was wanted until then is in it.
-    std::span<const std::byte> encoded() const noexcept override {
-        return hub_.ended_ ? hub_.compose_nothing() : hub_.compose();
+    std::span<const std::byte> encoded() const override {
+        try {
+            return hub_.ended_ ? hub_.compose_nothing() : hub_.compose();
+        } catch (const std::bad_alloc&) {
+            hub_.begin_again();
+            throw;
+        }
     }
     bool take(const value& from) noexcept override {
         answer is = answer::foreign;
@@ -137,7 +143,10 @@ pubsub_hub::pubsub_hub(session& on, std::shared_ptr<session> keeper)
     session_->add_observer(*this);
 }
 
-pubsub_hub::~pubsub_hub() { session::forget_observer(*this); }
+pubsub_hub::~pubsub_hub() {
+    session::forget_observer(*this);
+    if (again_.armed()) executor::current().timers().disarm(again_);
+}
 
 void pubsub_hub::close() noexcept {
     ended();
@@ -205,8 +214,11 @@ void pubsub_hub::work() noexcept {
     session_->resume();
     try {
         spawn(run(shared_from_this()));
-    } catch (const std::bad_alloc&) {
+    } catch (const std::bad_alloc&) {  // nobody else would come back to it
         working_ = false;
+        const time_point when = after(clock::now(), retry_delay);
+        if (!again_.armed())
+            executor::current().timers().arm(again_, when.time_since_epoch().count());
     }
 }
 

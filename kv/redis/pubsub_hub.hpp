@@ -7,6 +7,7 @@
 #include <ouro/runtime/result.hpp>
 #include <ouro/runtime/sync/wait_list.hpp>
 #include <ouro/runtime/task.hpp>
+#include <ouro/runtime/time/timers.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -69,6 +70,17 @@ private:
     class round_wait;
     class claim;
 
+    /// Begins to work when there was no memory for it before.
+    class work_again final : public timer {
+    public:
+        explicit work_again(pubsub_hub& of) noexcept : hub_(of) {}
+
+    private:
+        void fire() noexcept override { hub_.work(); }
+
+        pubsub_hub& hub_;
+    };
+
     void connected() noexcept override;
     void disconnected(std::error_code why) noexcept override;
     void ended() noexcept override;
@@ -88,6 +100,7 @@ private:
     std::shared_ptr<session> session_;
     intrusive_list<listener, listener> listeners_;
     wait_list rounds_;  // who waits for the end of a round
+    work_again again_{*this};
     bool working_ = false;
     bool ended_ = false;
 };

@@ -2,12 +2,14 @@
 
 #include <ouro/kv/redis/error.hpp>
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <exception>
+#include <new>
 #include <utility>
 
 namespace ouro::redis {
@@ -120,9 +122,18 @@ private:
     }
     void refused(std::error_code why, std::string_view words) noexcept override {
         lost = true;
-        core_.failed_once(why, "master " + to_string(session_.where()) + ": " +
-                                   std::string(words.empty() ? why.message() : words));
+        try {
+            core_.failed_once(why, "master " + to_string(session_.where()) + ": " +
+                                       std::string(words.empty() ? why.message() : words));
+        } catch (const std::bad_alloc&) {
+            core_.failed_once(why, {});
+        }
         core_.in_trouble();
+    }
+    void ended() noexcept override {
+        lost = true;
+        up = false;
+        core_.over();
     }
     void error_seen(std::string_view words) noexcept override {
         if (!words.starts_with("READONLY")) return;
@@ -160,7 +171,14 @@ private:
         const value text = *at;
         if (kind.has_text() && kind.text() == "message" && channel.has_text() &&
             channel.text() == "+switch-master" && text.has_text())
-            core_.announced(text.text());
+            hear(text.text());
+    }
+    void hear(std::string_view announcement) noexcept {
+        try {
+            core_.announced(announcement);
+        } catch (const std::bad_alloc&) {
+            core_.woken_.set();  // it is asked for
+        }
     }
 
     sentinel_core& core_;
@@ -213,7 +231,8 @@ task<> sentinel_core::ready(std::shared_ptr<sentinel_core> self) {
     if (self->where_ && !self->in_need()) co_return;
     const std::error_code why = self->failure_;
     const bool ours = why == errc::no_auth || why == errc::wrong_password ||
-                      why == errc::no_permission || why == errc::protocol_error;
+                      why == errc::no_permission || why == errc::protocol_error ||
+                      why == std::errc::not_enough_memory;
     throw error(ours ? why : make_error_code(errc::unhealthy), net::fate::unsent,
                 "master " + self->about_.name, self->story_);
 }
@@ -249,10 +268,19 @@ task<> sentinel_core::reauthenticate(std::shared_ptr<sentinel_core> self) {
 
 task<> sentinel_core::guide(std::shared_ptr<sentinel_core> self) {
     while (!self->stopped_) {
-        const result<void> waited = co_await as_result(self->pause());
+        bool no_memory = false;
+        try {
+            const result<void> waited = co_await as_result(self->pause());
+            if (!waited) break;
+            const result<void> asked = co_await as_result(self->round());
+            if (asked.error() == ouro::errc::cancelled) break;
+        } catch (const std::bad_alloc&) {
+            no_memory = true;
+        }
+        if (!no_memory) continue;
+        if (self->in_need()) self->failed_once(make_error_code(std::errc::not_enough_memory), {});
+        const result<void> waited = co_await as_result(sleep_for(self->wait_.next()));
         if (!waited) break;
-        const result<void> asked = co_await as_result(self->round());
-        if (asked.error() == ouro::errc::cancelled) break;
     }
     self->guide_.reset();
 }
@@ -309,14 +337,26 @@ void sentinel_core::nowhere(const sentinel_lookup& asked) {
                 asked.story());
 }
 
-void sentinel_core::failed_once(std::error_code why, std::string_view story) {
+void sentinel_core::failed_once(std::error_code why, std::string_view story) noexcept {
     failure_ = why;
-    story_ = story;
+    try {
+        story_ = story;
+    } catch (const std::bad_alloc&) {
+        story_.clear();
+    }
     if (++failures_ < options_.rounds_max) return;
     about_.hint.reset();
     about_.epoch_min = 0;  // if nobody knows what is newer, what is older may be all there is
     leave();
     master_->fail_waiting(errc::unhealthy);
+    decided_.set();
+}
+
+/// A connection of the master's has ended for good: closed, or begun without memory.
+void sentinel_core::over() noexcept {
+    if (stopped_) return;
+    where_.reset();
+    failure_ = make_error_code(std::errc::not_enough_memory);
     decided_.set();
 }
 
@@ -368,8 +408,10 @@ void sentinel_core::learn(session_options how) {
     if (about_.sentinels.size() >= options_.sentinels_max ||
         std::ranges::any_of(about_.sentinels, has_its_address))
         return;
-    about_.sentinels.push_back(how);
+    about_.sentinels.reserve(about_.sentinels.size() + 1);
+    session_options one = how;
     watchers_.push_back(std::make_unique<watcher>(*this, std::move(how)));
+    about_.sentinels.push_back(std::move(one));
 }
 
 // Replicas.

@@ -102,7 +102,8 @@ private:
     bool in_need() const noexcept;
     void in_trouble() noexcept;
     void lost_line() noexcept;
-    void failed_once(std::error_code why, std::string_view story);
+    void failed_once(std::error_code why, std::string_view story) noexcept;
+    void over() noexcept;
     void settled_perhaps() noexcept;
 
     void announced(std::string_view message);

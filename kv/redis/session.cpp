@@ -196,7 +196,10 @@ task<> session::keep_connected() {
         parser_.reset();
         co_await shield(connection_.close());
         tried_.set();
-        if (!options_.reconnect) co_return;
+        if (!options_.reconnect) {
+            if (why == std::errc::not_enough_memory) stop(why);  // who asks next hears of it
+            co_return;
+        }
         set_trouble(options_.guided ? make_error_code(errc::unhealthy) : why);
         if (options_.guided) continue;  // who guides it knows what to do
         // Garbage on a connection that had been good concerns those who had asked there, no others.

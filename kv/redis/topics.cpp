@@ -93,8 +93,15 @@ listener::membership& topic_table::join(listener& who, topic_kind kind, std::str
         one = made.get();
         of(kind).emplace(one->name, std::move(made));
     }
-    const auto [place, is_new] = who.memberships_.try_emplace(one, who, *one);
-    listener::membership& membership = place->second;
+    listener::membership* mine = who.find(*one);
+    const bool is_new = mine == nullptr;
+    try {
+        if (is_new) mine = &who.memberships_.try_emplace(one, who, *one).first->second;
+    } catch (const std::bad_alloc&) {
+        consider(*one);  // perhaps nobody wants it now
+        throw;
+    }
+    listener::membership& membership = *mine;
     if (is_new) {
         one->members.push_back(membership);
         membership.confirmed = one->heard();
@@ -179,10 +186,10 @@ void topic_table::add_part(bool subscribe, topic_kind kind, std::span<topic* con
     if (some.empty()) return;
     std::vector<std::string_view> names;
     for (topic* const one : some) {
+        names.push_back(one->name);
+        in_round_.push_back(one);
         one->is = subscribe ? topic::state::subscribing : topic::state::unsubscribing;
         one->part = static_cast<std::uint32_t>(parts_.size());
-        in_round_.push_back(one);
-        names.push_back(one->name);
     }
     const bool shard = kind == topic_kind::shard;
     parts_.push_back({.names = static_cast<std::uint32_t>(some.size()),
@@ -288,6 +295,12 @@ void topic_table::refuse(topic& one, const part& why) noexcept {
         expel(one, why.words.empty() ? "the server did not confirm it"sv : why.words);
         one.is = topic::state::refused;  // for those who wait for it
     }
+}
+
+void topic_table::begin_again() noexcept {
+    abandon_round();
+    for (map& all : topics_)
+        for (auto at = all.begin(); at != all.end();) consider(*at++->second);  // may erase it
 }
 
 void topic_table::abandon_round() noexcept {

@@ -142,8 +142,10 @@ public:
     bool be_patient() const noexcept { return patient_; }
 
     /// Begins a round: the commands that say everything that has changed, and a PING behind them.
-    /// Valid until the next call. What was in an unfinished round is asked for again.
+    /// Valid until the next call. What was in an unfinished round is asked for again. When it
+    /// throws, for want of memory, call begin_again().
     std::span<const std::byte> compose();
+    void begin_again() noexcept;
     /// Begins a round that is a PING and nothing else.
     std::span<const std::byte> compose_nothing();
     /// What a reply is to the round.

@@ -152,7 +152,8 @@ private:
         try {
             queue_.push_back(std::move(connection));
         } catch (const std::bad_alloc&) {
-            lost_ = true;  // the connection is closed, and the next accept() hears of it
+            lost_ = true;      // the connection is closed, and the next accept() hears of it
+            request_cancel();  // the backlog keeps the others
         }
     }
 

@@ -40,6 +40,7 @@ using shared_server = std::shared_ptr<server>;
 struct fake {
     fake(shared_server to, int number) : of(std::move(to)), id(number) {
         of->connected.push_back(this);
+        of->closed.reserve(of->closed.size() + of->connected.size());  // for the destructor
     }
     ~fake() {
         std::erase(of->connected, this);
