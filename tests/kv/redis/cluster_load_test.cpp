@@ -125,7 +125,7 @@ task<> count(cluster& db, std::string key, std::size_t number, tally& of) {
 task<> disturb_by(void (*disturb)(tally&), tally& of) {
     std::exception_ptr failure;
     std::atomic<bool> ended = false;
-    std::thread worker([&] {
+    std::jthread worker([&] {
         try {
             disturb(of);
         } catch (...) {
