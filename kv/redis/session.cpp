@@ -396,6 +396,21 @@ greeting greeting_of(const session_options& options, const credentials& who, int
     return made;
 }
 
+/// Whether it is the answer to a part of the greeting. A push is none, except that a subscription
+/// is confirmed by one that says so; others are news that nobody wants yet.
+bool is_answer(const value& said, const command& asked) {
+    if (said.kind() != type::push) return true;
+    const verb what = asked.info().id;
+    if (what != verb::subscribe && what != verb::psubscribe && what != verb::ssubscribe)
+        return false;
+    if (said.size() != 3 || !said[0].has_text() || !said[1].has_text()) return false;
+    const std::string_view kind = said[0].text();
+    const bool same = what == verb::subscribe    ? kind == "subscribe"sv
+                      : what == verb::psubscribe ? kind == "psubscribe"sv
+                                                 : kind == "ssubscribe"sv;
+    return same && asked.words().at(1) == said[1].text();
+}
+
 }  // namespace
 
 task<std::error_code> session::greet(int version) {
@@ -409,7 +424,8 @@ task<std::error_code> session::greet(int version) {
     std::error_code why;
     for (std::size_t at = 0; at < said.all.size(); ++at) {
         const bool is_hello = version > 2 && at == 0;
-        const std::error_code broken = co_await read_reply();
+        std::error_code broken = co_await read_reply();
+        while (!broken && !is_answer(answer_, said.all[at])) broken = co_await read_reply();
         if (broken && is_hello && is_cut(broken) && in_->ready().empty()) hello_ = hello::cut;
         // A server that has too many clients says so and closes: what it said is what counts.
         if (broken) co_return why ? why : refuse(broken, {});
@@ -426,12 +442,9 @@ task<std::error_code> session::read_reply() {
         const result<std::size_t> used = parse(in_->ready());
         if (!used) co_return used.error();
         if (*used > 0) {
-            const bool is_reply = parser_.root().kind() != type::push;
-            if (is_reply && parser_.overlong())
-                co_return make_error_code(ouro::errc::limit_exceeded);
-            if (is_reply) answer_.assign(parser_.root());
+            if (parser_.overlong()) co_return make_error_code(ouro::errc::limit_exceeded);
+            answer_.assign(parser_.root());
             in_->consume(*used);
-            if (!is_reply) continue;  // news of what nobody has asked for yet
             co_return std::error_code();
         }
         const result<std::size_t> got = co_await as_result(in_->read_some());

@@ -1,6 +1,7 @@
 #include <ouro/tests/kv/redis_groups.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <set>
 #include <sstream>
@@ -224,10 +225,22 @@ void redis_cluster::move_slot(unsigned slot, const redis_server& to) const {
 }
 
 void redis_cluster::fail_over_to(redis_server& replica) const {
-    must(replica.call({"CLUSTER", "FAILOVER"}), "failover");
-    eventually(replica.address() + " is a master",
-               [&] { return contains(replica.call({"ROLE"}), "master\n"); });
-    wait_until_whole();
+    // The others vote only so often about one master. A failover for which they did not vote ends
+    // after five seconds, and then all is as before: it is asked for again.
+    constexpr auto ends_after = std::chrono::seconds(6);
+    const auto is_master = [&] { return contains(replica.call({"ROLE"}), "master\n"); };
+    std::chrono::steady_clock::time_point asked{};
+    eventually(replica.address() + " is a master, and stays one", [&] {
+        if (is_master()) {
+            wait_until_whole();
+            if (is_master()) return true;
+        }
+        const auto now = std::chrono::steady_clock::now();
+        if (now - asked < ends_after) return false;
+        asked = now;
+        must(replica.call({"CLUSTER", "FAILOVER"}), "failover");
+        return false;
+    });
 }
 
 // --- sentinels ------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ struct node {
 
     std::string answer(const words_said& said, fake_caller& who) {
         if (said[0] == "ROLE") return "*1\r\n" + bulk(role);
-        if (said[0] == "PING") return "+PONG\r\n";
+        if (said[0] == "PING") return said.size() > 1 ? bulk(said[1]) : "+PONG\r\n";
         if (said[0] == "SUBSCRIBE") {
             subscriber = who.number;
             return ">3\r\n" + bulk("subscribe") + bulk(said[1]) + ":1\r\n";
@@ -71,7 +71,7 @@ struct witness {
             listener = who.number;
             return ">3\r\n" + bulk("subscribe") + bulk(said[1]) + ":1\r\n";
         }
-        if (said[0] == "PING") return "+PONG\r\n";
+        if (said[0] == "PING") return said.size() > 1 ? bulk(said[1]) : "+PONG\r\n";
         CHECK(said[0] == "SENTINEL");
         ++asked;
         if (silent) return {};

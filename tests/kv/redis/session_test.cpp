@@ -171,6 +171,30 @@ OURO_TEST("a push between the replies to the handshake is none of them") {
     CHECK(refused.error() == redis::errc::server_error);
 }
 
+OURO_TEST("a subscription in the handshake is confirmed by its push, and by no other") {
+    fake_server server(
+        [](const words_said& said, fake_caller&) {
+            const std::string noise =
+                ">3\r\n+subscribe\r\n+other\r\n:1\r\n"
+                ">3\r\n+message\r\n+mine\r\n+text\r\n";
+            if (said[0] == "HELLO") return "%1\r\n+server\r\n+fake\r\n" + noise;
+            if (said[0] == "SUBSCRIBE") return noise + ">3\r\n+subscribe\r\n+mine\r\n:1\r\n";
+            return bulk(said.back());
+        },
+        false);
+    redis::session_options how;
+    how.where = redis::url::parse(server.url())->where;
+    how.connect_timeout = 1s;
+    how.setup.emplace_back(redis::verb::subscribe, std::initializer_list<redis::arg>{"mine"});
+    const auto on = redis::session::open(how);
+    const time_point before = clock::now();
+    co_await on->ready();
+    CHECK(clock::now() - before < 1s);
+    redis::call<std::string> echoed(*on, redis::verb::echo, {"x"});
+    CHECK(co_await echoed == "x");
+    co_await on->closed();
+}
+
 OURO_TEST("a reply that nobody asked for ends the connection and is given to nobody") {
     fake_server server([](const words_said& said, fake_caller& who) {
         std::string reply = echo(said, who);
