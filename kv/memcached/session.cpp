@@ -29,6 +29,14 @@ net::reader_options reader_options_of(const wire_limits& limits) noexcept {
             .bytes_max = 2 * (limits.value_bytes_max + limits.line_bytes_max)};
 }
 
+/// What it says beside its code's message, which `error` says again.
+std::string words_of(const std::system_error& failure) {
+    std::string words = failure.what();
+    const std::string end = ": " + failure.code().message();
+    if (words.ends_with(end)) words.resize(words.size() - end.size());
+    return words;
+}
+
 /// A line for error messages of what somebody else than memcached says.
 std::string_view first_words(std::string_view ready) noexcept {
     constexpr std::size_t shown_max = 80;
@@ -167,7 +175,7 @@ task<std::error_code> session::connect() {
         else
             connection_ = co_await net::connect("unix:" + options_.where.path, how);
     } catch (const std::system_error& failure) {
-        co_return refuse(failure.code(), failure.what());
+        co_return refuse(failure.code(), words_of(failure));
     }
     co_return std::error_code();
 }

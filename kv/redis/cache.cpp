@@ -232,7 +232,7 @@ task<> cache_core::track() {
         const result<void> told = co_await as_result(asked);
         if (on.protocol() == 2)
             throw error(errc::no_protocol, net::fate::answered, tracking_.name(),
-                        "invalidations need RESP3");
+                        "invalidations need RESP3, and with this server RESP2 is spoken");
         if (!told) throw error(told.error(), asked.how_far(), tracking_.name(), asked.words());
         each->confirm();
     }

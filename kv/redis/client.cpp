@@ -17,10 +17,7 @@ task<net::pool<connection>::lease> client::lease_for(std::shared_ptr<client_core
     } catch (const error&) {
         throw;
     } catch (const std::system_error& failure) {
-        std::string words = failure.what();
-        const std::string end = ": " + failure.code().message();  // error says it again
-        if (words.ends_with(end)) words.resize(words.size() - end.size());
-        throw error(failure.code(), net::fate::unsent, what.name(), words);
+        throw error(failure.code(), net::fate::unsent, what.name(), words_of(failure));
     }
 }
 

@@ -1,5 +1,7 @@
 #include <ouro/kv/redis/client_core.hpp>
 
+#include <ouro/kv/redis/connection_opener.hpp>
+
 #include <exception>
 #include <utility>
 
@@ -14,9 +16,10 @@ session_options unguided(session_options how) {
 
 }  // namespace
 
-class client_core::opener final : public net::pool_connector<connection> {
+class client_core::opener final : public connection_opener {
 public:
-    explicit opener(const session_options& how) : how_(unguided(how)), known_(!how.guided) {}
+    explicit opener(const session_options& how)
+        : connection_opener(unguided(how)), known_(!how.guided) {}
 
     /// Opens them there from now on, and closes those that are elsewhere.
     void move_to(const address& where) {
@@ -32,40 +35,17 @@ public:
             if (const auto session = each.lock()) session->close();
         open_.clear();
     }
-    /// Those that are open are lent no more.
-    void retire() {
-        forget_closed();
-        retired_ = open_;
-    }
 
 private:
     task<std::unique_ptr<connection>> connect() override {
         if (!known_) throw error(errc::unhealthy, net::fate::unsent, "connect", {});
-        auto made = co_await connection::open(how_);
+        auto made = co_await connection_opener::connect();
         if (!known_ || made->session().where() != how_.where)
             throw error(errc::unhealthy, net::fate::unsent, "connect", {});
-        forget_closed();
-        open_.push_back(made->session().weak_from_this());
         co_return made;
     }
-    bool usable(connection& one) noexcept override {
-        for (const auto& each : retired_)
-            if (each.lock().get() == &one.session()) return false;
-        return one.usable();
-    }
-    task<bool> check(connection& idle) override {
-        const result<void> answered = co_await as_result(idle.run<void>(verb::ping));
-        co_return answered.has_value();
-    }
 
-    void forget_closed() noexcept {
-        std::erase_if(open_, [](const auto& each) { return each.expired(); });
-    }
-
-    session_options how_;
     bool known_;  // where to connect to
-    std::vector<std::weak_ptr<session>> open_;
-    std::vector<std::weak_ptr<session>> retired_;  // not to be lent again
 };
 
 client_core::client_core(const url& where, client_options options)

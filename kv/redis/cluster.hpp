@@ -172,6 +172,10 @@ public:
     /// The table of slots as it is known now.
     const slot_table& slots() const noexcept { return core_->map().table(); }
 
+    /// See client::reauthenticate; at every node. Connections for shard channels alone are not
+    /// asked: they say who we are when they are made again.
+    task<> reauthenticate() { return cluster_core::reauthenticate(core_); }
+
     /// Ends it: what waits is told ouro::errc::closed. Returns when the connections are closed.
     task<> close() { return cluster_core::closed(core_); }
 

@@ -7,6 +7,7 @@
 #include <ouro/runtime/timeout.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <new>
 #include <utility>
 
@@ -86,6 +87,24 @@ task<> cluster_core::closed(std::shared_ptr<cluster_core> self) {
     for (const auto& each : sessions) co_await each->closed();
     for (const node_ptr& node : nodes) co_await node->close();
     co_await self->over_.wait();
+}
+
+task<> cluster_core::reauthenticate(std::shared_ptr<cluster_core> self) {
+    std::vector<std::shared_ptr<session>> live;
+    for (const node_ptr& node : self->map_.known()) {
+        node->retire_leased();
+        for (node_line* const line : {&node->commands(), &node->reads()})
+            if (line->present()) live.push_back(line->present());
+    }
+    std::exception_ptr failure;
+    for (const auto& each : live) {
+        try {
+            co_await each->reauthenticate();
+        } catch (...) {
+            if (!failure) failure = std::current_exception();
+        }
+    }
+    if (failure) std::rethrow_exception(failure);
 }
 
 // Keeping the map.

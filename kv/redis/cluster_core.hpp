@@ -142,6 +142,7 @@ public:
     bool is_closed() const noexcept { return closed_; }
     void close() noexcept;
     static task<> closed(std::shared_ptr<cluster_core> self);
+    static task<> reauthenticate(std::shared_ptr<cluster_core> self);
 
 private:
     struct leg;

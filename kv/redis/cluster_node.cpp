@@ -1,6 +1,6 @@
 #include <ouro/kv/redis/cluster_node.hpp>
 
-#include <ouro/runtime/as_result.hpp>
+#include <ouro/kv/redis/connection_opener.hpp>
 
 #include <utility>
 
@@ -11,20 +11,6 @@ session_options for_reads(session_options how) {
     how.replica = true;
     return how;
 }
-
-class opener final : public net::pool_connector<connection> {
-public:
-    explicit opener(session_options how) : how_(std::move(how)) {}
-
-private:
-    task<std::unique_ptr<connection>> connect() override { return connection::open(how_); }
-    task<bool> check(connection& idle) override {
-        const result<void> answered = co_await as_result(idle.run<void>(verb::ping));
-        co_return answered.has_value();
-    }
-
-    session_options how_;
-};
 
 }  // namespace
 
@@ -62,7 +48,7 @@ void node_line::connected() noexcept {
     answered_ = true;
     trouble_ = {};
     not_before_ = {};
-    wait_.reset();
+    connected_at_ = clock::now();
 }
 
 void node_line::refused(std::error_code why, std::string_view) noexcept {
@@ -73,6 +59,10 @@ void node_line::refused(std::error_code why, std::string_view) noexcept {
 void node_line::disconnected(std::error_code why) noexcept {
     lost_ = true;
     trouble_ = why;
+    const time_point now = clock::now();
+    const bool lasted = wait_.ended_after(now - connected_at_);
+    // One that was lost soon may be made again at once, but not time and again.
+    if (std::exchange(unsteady_, !lasted) && !lasted) not_before_ = now + wait_.next();
     observer_.node_in_trouble();
 }
 
@@ -90,7 +80,9 @@ net::pool<connection>::acquire_op cluster_node::lease() {
     if (!own_) {
         const net::pool_options options{.connections_max = dedicated_max_,
                                         .connect_timeout = how_.connect_timeout};
-        own_ = std::make_unique<net::pool<connection>>(std::make_unique<opener>(how_), options);
+        auto opener = std::make_unique<connection_opener>(how_);
+        opener_ = opener.get();
+        own_ = std::make_unique<net::pool<connection>>(std::move(opener), options);
     }
     return own_->acquire();
 }
@@ -103,6 +95,10 @@ void cluster_node::measured(duration took) noexcept {
 void cluster_node::drop() noexcept {
     commands_.drop();
     reads_.drop();
+}
+
+void cluster_node::retire_leased() {
+    if (opener_) opener_->retire();
 }
 
 task<> cluster_node::close() {

@@ -14,6 +14,8 @@
 
 namespace ouro::redis {
 
+class connection_opener;
+
 /// Is told when something happened that may mean that the cluster has changed.
 class cluster_node_observer {
 public:
@@ -25,7 +27,8 @@ protected:
 };
 
 /// One connection for many, opened when it is first used and again after it was lost, but after a
-/// failed attempt not before its time: who asks meanwhile is told what failed.
+/// failed attempt, or a second connection that did not last, not before its time: who asks
+/// meanwhile is told what failed.
 class node_line final : private session_observer {
 public:
     node_line(session_options how, cluster_node_observer& observer) noexcept;
@@ -58,9 +61,11 @@ private:
     net::backoff wait_;
     time_point opened_at_;
     time_point not_before_;
+    time_point connected_at_;
     std::error_code trouble_;
     bool answered_ = false;  // the session was connected once
     bool lost_ = false;      // and is no more
+    bool unsteady_ = false;  // the last one did not last
 };
 
 /// One server of a cluster. Worker-local, stays where it is.
@@ -86,6 +91,8 @@ public:
     /// A PING took so long.
     void measured(duration took) noexcept;
 
+    /// What is leased is closed when it comes back, and not lent again.
+    void retire_leased();
     /// Lets go of all connections; who uses one keeps it until he is done.
     void drop() noexcept;
     /// Closes those that are lent to one each, and waits until they are.
@@ -98,6 +105,7 @@ private:
     node_line commands_;
     node_line reads_;
     std::unique_ptr<net::pool<connection>> own_;  // made when first needed
+    connection_opener* opener_ = nullptr;         // of own_
     duration latency_{0};
 };
 

@@ -238,7 +238,7 @@ task<std::error_code> session::connect() {
         else
             connection_ = co_await net::connect("unix:" + options_.where.path, how);
     } catch (const std::system_error& failure) {
-        co_return refuse(failure.code(), failure.what());
+        co_return refuse(failure.code(), words_of(failure));
     }
     in_.emplace(connection_, reader_options_of(options_));
     co_return std::error_code();
@@ -280,7 +280,7 @@ task<std::error_code> session::identify() {
         throw;
     } catch (const std::system_error& failure) {
         code = failure.code();
-        words += failure.what();
+        words += words_of(failure);
     } catch (const std::exception& failure) {
         code = make_error_code(std::errc::state_not_recoverable);
         words += failure.what();

@@ -168,6 +168,15 @@ OURO_TEST("a name whose addresses have all failed is looked up again at the next
     const client_options options{.failures_max = 0, .names = &names};
     const auto refused = co_await as_result(client::connect("cache.example" + port, options));
     CHECK(refused.error() == std::errc::connection_refused);
+    std::string what;
+    try {
+        co_await client::connect("127.0.0.2" + port);
+    } catch (const error& failure) {
+        what = failure.what();
+    }
+    const std::string cause = "Connection refused";
+    CHECK(what.find(cause) != what.npos);
+    CHECK(what.find(cause) == what.rfind(cause));
     source->known["cache.example"] = {net::endpoint("127.0.0.1:0")};
     client cache = co_await client::connect("cache.example" + port, options);
     const std::optional<std::string> got = co_await cache.get("a");

@@ -1,6 +1,7 @@
 // How connections are made again: how soon, where to, and how a dead one is noticed.
 #include <ouro/kv/redis/client.hpp>
 #include <ouro/kv/redis/session.hpp>
+#include <ouro/net/listener.hpp>
 #include <ouro/net/resolver.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
@@ -47,6 +48,17 @@ OURO_TEST("a server that takes connections and does not keep them is asked less 
     CHECK(server.connections() == 9);
     CHECK(session->is_connected());
     co_await session->closed();
+}
+
+OURO_TEST("why there is no connection is said once") {
+    const std::string where = net::listener(net::endpoint("127.0.0.1:0")).local().to_string();
+    std::string what;
+    try {
+        co_await redis::client::connect("redis://" + where);
+    } catch (const redis::error& failure) {
+        what = failure.what();
+    }
+    CHECK(what == "redis " + where + ": cannot connect to " + where + ": Connection refused");
 }
 
 OURO_TEST("a name whose addresses have all failed is looked up again at the next attempt") {
