@@ -13,6 +13,13 @@ namespace {
 constexpr int resumptions_until_first_look = 16;
 constexpr int resumptions_per_look_max = 128;
 
+/// Has the memory of a frame on its way into the cache while another one runs: of many thousands,
+/// each has been pushed out since it ran last.
+void fetch_ahead(const promise_base& frame) noexcept {
+    __builtin_prefetch(&frame);
+    __builtin_prefetch(reinterpret_cast<const char*>(&frame) + 64);
+}
+
 }  // namespace
 
 constinit thread_local executor* executor::of_thread_ = nullptr;
@@ -57,8 +64,12 @@ void executor::run_ready() noexcept {
     stats_.ready_depth_max = std::max<std::uint64_t>(stats_.ready_depth_max, ready_.size());
     budget_ = limits_.resumptions;
     next_look_ = std::max(0, budget_ - resumptions_until_first_look);
-    while (!ready_.empty() && may_go_on())
-        run_frame(observer_ ? ready_.pop_at(observer_->choose(ready_.size())) : ready_.pop());
+    while (!ready_.empty() && may_go_on()) {
+        promise_base& frame =
+            observer_ ? ready_.pop_at(observer_->choose(ready_.size())) : ready_.pop();
+        if (!ready_.empty()) fetch_ahead(ready_.first());
+        run_frame(frame);
+    }
     stats_.resumptions += static_cast<std::uint64_t>(limits_.resumptions - budget_);
 }
 

@@ -4,10 +4,12 @@ namespace ouro {
 
 void waiter::suspend(wait_list& queue, promise_base& frame) noexcept {
     OURO_ASSERT(executor::current().running() == &frame);
-    if (answered_)
+    if (state_ == state::answered) {
         executor::current().make_ready(frame);
-    else
+    } else {
+        state_ = state::awaited;
         wait_in(queue, frame);
+    }
 }
 
 void waiter::cancel(cancel_reason) noexcept {

@@ -20,6 +20,7 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 
 namespace ouro {
 
@@ -36,11 +37,24 @@ protected:
     // Each await ends with it; not inlined, it would be a call and would write the table twice.
     [[gnu::always_inline]] ~waiter() = default;
 
+    enum class state : std::uint8_t {
+        answered = 0,  // without waiting, but the budget was used up
+        awaited = 1,   // it waits, or has ended
+        made = 2,      // and nobody has awaited it yet
+    };
+
+    /// What its destructor asks; it looks at what the way without waiting writes anyway.
+    void assert_used() const noexcept {
+        if (state_ == state::made) [[unlikely]]
+            assert_awaited(what_);
+    }
+
     /// The operation was answered without waiting. May the frame go on with that at once? Not when
     /// its budget is used up.
     bool may_go_on(executor& here) noexcept {
-        answered_ = !here.spend();
-        return !answered_;
+        const bool yes = here.spend();
+        state_ = static_cast<state>(yes);
+        return yes;
     }
 
     /// Puts the frame to sleep until it is woken or cancelled; when the operation was answered,
@@ -67,8 +81,8 @@ private:
     friend class wait_list;
 
     const char* what_;
-    errc error_ = errc();    // zero: it succeeded, or has not ended
-    bool answered_ = false;  // without waiting, but the budget was used up
+    errc error_ = errc();  // zero: it succeeded, or has not ended
+    state state_ = state::made;
 };
 
 /// Waiting operations in the order of their arrival. Worker-local; owns nothing and allocates
@@ -139,7 +153,6 @@ public:
     // frame that awaits is the one that runs.
     bool await_ready() noexcept {
         executor& here = executor::current();
-        this->note_awaited(*here.running());
         if (here.running()->owner->cancelled())
             this->fail(errc::cancelled);
         else if (!self().attempt())
@@ -168,7 +181,7 @@ public:
 
 protected:
     using Base::Base;
-    [[gnu::always_inline]] ~sync_op() { this->assert_awaited(this->what()); }
+    [[gnu::always_inline]] ~sync_op() { this->assert_used(); }
 
 private:
     Op& self() noexcept { return static_cast<Op&>(*this); }
