@@ -124,7 +124,7 @@ task<> several_servers() {
     co_await try_and_go_on(cache, ask_both(cache));
 }
 
-constexpr short_work works[] = {
+const work works[] = {
     {"connect", open_and_ask, 20},  {"meta", speak_meta, 5},
     {"text", speak_text, 5},        {"binary", speak_binary, 5},
     {"get_or_compute", compute, 3}, {"several servers", several_servers, 5},
