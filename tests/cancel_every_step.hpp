@@ -28,14 +28,20 @@ inline task<> once_and_again(work_maker make) {
     co_await shield(std::move(second));
 }
 
-enum class sweep_on { sim, all_reactors };
+enum class sweep_on {
+    sim,
+    sim_once,  ///< the scenario itself does its work once more
+    all_reactors,
+};
 
 /// Cancels every scenario of a table at each step, in simulation alone or on the real reactors,
 /// too, and says how many points each had.
 inline void check_every_step(std::span<const work> table, sweep_on where) {
     std::uint64_t points = 0;
     for (const work& each : table) {
-        auto body = [&each] { return once_and_again(each.make); };
+        auto body = [&each, where] {
+            return where == sweep_on::sim_once ? each.make() : once_and_again(each.make);
+        };
         const sweep_report found = where == sweep_on::all_reactors ? cancel_everywhere_on_all(body)
                                                                    : cancel_everywhere(body);
         points += found.points;

@@ -1,4 +1,4 @@
-// Everything that the runtime does, cancelled at every step, in simulation and on the real reactors.
+// What the runtime does, cancelled at every step, in simulation and on the real reactors.
 
 #include <ouro/tests/cancel_every_step.hpp>
 

@@ -1,4 +1,4 @@
-// Everything that the runtime does with each of its allocations failing in turn, on the real reactors.
+// What the runtime does with each of its allocations failing in turn, on the real reactors.
 
 #include <ouro/tests/fail_every_allocation.hpp>
 
