@@ -15,7 +15,8 @@ namespace ouro::redis {
 /// allocates nothing, where a std::string allocates once for more than it holds in itself (15
 /// bytes with libstdc++).
 ///
-///     std::optional<redis::short_text<64>> token = co_await db.get<redis::short_text<64>>("token");
+///     using token = redis::short_text<64>;
+///     std::optional<token> mine = co_await db.get<token>("token");
 ///
 /// It fits wherever a std::string does: in vectors, maps' values, structs with `redis_fields`. A
 /// value that is longer is errc::unexpected_reply.
