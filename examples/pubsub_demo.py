@@ -66,13 +66,14 @@ def micros(nanoseconds):
     return f"{nanoseconds / 1000:.0f} us"
 
 
-def print_table(results):
+def print_table(results, asked):
     rows = [
         ("expected", lambda r: f"{r['expected']}"),
         ("delivered", lambda r: f"{r['delivered']}"),
         ("lost", lambda r: f"{r['lost']}"),
         ("duplicated", lambda r: f"{r['duplicated']}"),
         ("out of order", lambda r: f"{r['out_of_order']}"),
+        ("deliveries/s, asked", lambda r: f"{asked:.0f}" if asked else "all"),
         ("deliveries/s", lambda r: f"{r['deliveries_per_second']:.0f}"),
         ("latency p50", lambda r: micros(r["latency_ns"]["p50"])),
         ("latency p99", lambda r: micros(r["latency_ns"]["p99"])),
@@ -101,7 +102,9 @@ def main():
     print(f"{given.publishers} publishers x {given.subscribers} subscribers, "
           f"{given.rate} messages/s each, {given.seconds} s on either reactor")
     results = {reactor: run_one(given.build, reactor, options) for reactor in REACTORS}
-    print_table(results)
+    rate = 0 if given.rate == "max" else float(given.rate)
+    asked = rate * given.publishers * given.subscribers
+    print_table(results, asked)
     if not all(one["ok"] for one in results.values()):
         sys.exit("messages were lost, duplicated or reordered")
     print("\nEvery message arrived once and in order, on both.")

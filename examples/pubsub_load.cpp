@@ -117,6 +117,8 @@ public:
             co_await with_scope(publishing);
             co_await wait_for_the_last();
             end_ = clock::exact_now();
+            bar.cancel();
+            examples::draw_progress(1s, 1s, report_.delivered);
             tasks.cancel();
         };
         co_await with_scope(body);

@@ -9,7 +9,7 @@ namespace ouro::net {
 backoff::backoff(const backoff_options& options) noexcept
     : options_(options), chance_(options.seed), wait_(std::min(options.first, options.ceiling)) {
     OURO_ASSERT(options.first >= duration::zero() && options.ceiling >= duration::zero());
-    OURO_ASSERT(options.factor >= 1);
+    OURO_ASSERT(options.factor >= 1 && "backoff_options: factor is at least 1");
 }
 
 duration backoff::next() noexcept {
@@ -31,6 +31,12 @@ duration backoff::next() noexcept {
 void backoff::reset() noexcept {
     wait_ = std::min(options_.first, options_.ceiling);
     attempts_ = 0;
+}
+
+bool backoff::ended_after(duration length) noexcept {
+    const bool worked = length >= options_.ceiling;
+    if (worked) reset();
+    return worked;
 }
 
 retry_budget::retry_budget(const retry_budget_options& options, time_point now) noexcept

@@ -45,6 +45,10 @@ public:
     /// It worked: the next wait is the first one again.
     void reset() noexcept;
 
+    /// What was waited for has worked for `length`, and then ended. That counts as having worked
+    /// when it was as long as the ceiling, and as one more failure otherwise. Says which.
+    bool ended_after(duration length) noexcept;
+
     /// How often next() was called since the last reset.
     std::size_t attempts() const noexcept { return attempts_; }
     /// True when that was `attempts_max` times: do not try again.

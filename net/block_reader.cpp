@@ -14,8 +14,10 @@ constexpr std::size_t rest_min = 8;  // a rest of less than an eighth of a block
 
 block_reader::block_reader(descriptor& from, const block_reader_options& options) noexcept
     : from_(&from), bytes_max_(options.bytes_max), block_bytes_(options.first_bytes) {
-    OURO_ASSERT(options.bytes_max > 0 && options.first_bytes > 0);
-    OURO_ASSERT(options.bytes_max <= block_pool::bytes_max / 2);
+    OURO_ASSERT(options.bytes_max > 0 && options.first_bytes > 0 &&
+                "block_reader_options: bytes_max and first_bytes are at least 1");
+    OURO_ASSERT(options.bytes_max <= block_pool::bytes_max / 2 &&
+                "block_reader_options: bytes_max is at most half of what a block can be");
 }
 
 // Asked for only after look() found less than bytes_max_ ready bytes.

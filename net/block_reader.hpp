@@ -110,7 +110,7 @@ protected:
     std::size_t received_ = 0;
 };
 
-class [[nodiscard]] block_reader::fill_op final : public block_op {
+class [[nodiscard, gnu::warn_unused]] block_reader::fill_op final : public block_op {
 public:
     std::size_t await_resume() const { return await_result().value(); }
     result<std::size_t> await_result() const noexcept;
@@ -121,7 +121,7 @@ private:
     progress look() noexcept override;
 };
 
-class [[nodiscard]] block_reader::line_op final : public block_op {
+class [[nodiscard, gnu::warn_unused]] block_reader::line_op final : public block_op {
 public:
     chunk await_resume() { return await_result().value(); }
     result<chunk> await_result() noexcept;

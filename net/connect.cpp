@@ -179,16 +179,29 @@ task<stream> connect_any(std::vector<endpoint> addresses, std::string name,
                             "cannot connect to " + name + " (" + all.failures() + ")");
 }
 
+// When nobody answers, the name may have moved: what was known of it is forgotten, also when whoever
+// waited has lost his patience.
+
 task<stream> connect(std::string host, std::uint16_t port, connect_options options) {
     auto addresses = co_await names_of(options).resolve(host, port);
     auto name = host + ':' + std::to_string(port);
-    co_return co_await connect_any(std::move(addresses), std::move(name), options);
+    try {
+        co_return co_await connect_any(std::move(addresses), std::move(name), options);
+    } catch (...) {
+        names_of(options).forget(host);
+        throw;
+    }
 }
 
 task<stream> connect(std::string host, std::string service, connect_options options) {
     auto addresses = co_await names_of(options).resolve(host, service);
     auto name = host + ':' + service;
-    co_return co_await connect_any(std::move(addresses), std::move(name), options);
+    try {
+        co_return co_await connect_any(std::move(addresses), std::move(name), options);
+    } catch (...) {
+        names_of(options).forget(host, service);
+        throw;
+    }
 }
 
 }  // namespace ouro::net

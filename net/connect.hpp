@@ -15,9 +15,9 @@ namespace ouro::net {
 /// How to connect.
 struct connect_options {
     /// What the connection is given.
-    stream_options stream;
+    stream_options stream = {};
     /// The address to come from; none: the system chooses. With port 0 it chooses the port.
-    endpoint local;
+    endpoint local = {};
     /// How long an address of a name may keep silent before the next is tried, too.
     duration attempt_delay = std::chrono::milliseconds(250);
     /// Who looks names up; null: this worker's own resolver. Must live until it has connected.
@@ -34,7 +34,8 @@ task<stream> connect(endpoint where, connect_options options = {});
 /// Connects to a name or an address and a port, in the way of RFC 8305: looks up all addresses,
 /// tries them one after the other with IPv6 and IPv4 taking turns, and starts the next as soon as
 /// one has failed or has kept silent for `attempt_delay`. The first connection wins; the other
-/// attempts are cancelled and have ended when this resumes.
+/// attempts are cancelled and have ended when this resumes. When none wins, or it is cancelled
+/// before, the resolver forgets the name, so that it is looked up next time.
 ///
 /// Throws std::system_error when the name is not found, or with the error of the attempt that
 /// failed last; what() then names every address that was tried, with its error.

@@ -13,6 +13,7 @@
 namespace ouro::net {
 
 bool fill_await::suspend(promise_base& frame) noexcept {
+    note_awaited(frame);
     if (frame.owner->cancelled()) {
         error_ = errc::cancelled;
         return false;
@@ -56,7 +57,10 @@ bool fill_await::receive() noexcept {
             error_ = make_error_code(std::errc::not_enough_memory);
             return false;
         }
-        on_->begin_read(*this);
+        if (!on_->begin_read(*this)) {
+            error_ = error_of(-EBADF);
+            return false;
+        }
         submitting_ = true;
         const bool pending = submit();
         submitting_ = false;

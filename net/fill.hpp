@@ -17,7 +17,7 @@ namespace ouro::net {
 /// the end, however many receives it took; not at all when everything was there before.
 ///
 /// A cancelled one ends when its receive has ended. What had arrived stays with the reader.
-class fill_await : public op, public leaf {
+class [[nodiscard, gnu::warn_unused]] fill_await : public op, public leaf {
 public:
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>
@@ -34,7 +34,7 @@ protected:
     fill_await(descriptor& on, const char* name, bool filled) noexcept : on_(&on), name_(name) {
         attempt_first(filled);
     }
-    ~fill_await() = default;
+    ~fill_await() { assert_awaited(name_); }
 
     /// What looking at the reader's bytes came to.
     enum class progress : std::uint8_t {

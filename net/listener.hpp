@@ -36,7 +36,7 @@ struct listener_options {
     /// From so many connections on that were taken and wait for accept(), no more are taken.
     std::size_t queue_max = 64;
     /// What accepted connections are given.
-    stream_options accepted;
+    stream_options accepted = {};
 };
 
 /// What a listener has seen so far.

@@ -54,7 +54,7 @@ private:
 
     slot& own_slot() const noexcept {
         const unsigned worker = executor::current().worker();
-        OURO_ASSERT(worker < count_ && "made in another run");
+        OURO_ASSERT(worker < count_ && "per_worker: used in another run than it was made in");
         return slots_[worker];
     }
     static void destroy(slot& of) noexcept;

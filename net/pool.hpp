@@ -79,7 +79,8 @@ public:
     /// that was used last.
     ///
     /// Throws errc::timed_out after `acquire_timeout`, or after `patience`; errc::overloaded when
-    /// `waiters_max` tasks wait already; errc::closed; errc::cancelled; and what connect() threw,
+    /// `waiters_max` tasks wait already; both with a text that says how many are leased, and of how
+    /// many: "all 8 connections are leased (max 8), waited 2 s". errc::closed; errc::cancelled; and what connect() threw,
     /// when it was for this waiter. Nothing was taken then.
     acquire_op acquire() noexcept { return acquire(core_->options().acquire_timeout); }
     acquire_op acquire(duration patience) noexcept { return acquire_op(*core_, patience); }
@@ -121,7 +122,7 @@ public:
 
     explicit operator bool() const noexcept { return entry_ != nullptr; }
     Connection& operator*() const noexcept {
-        OURO_ASSERT(entry_ != nullptr);
+        OURO_ASSERT(entry_ != nullptr && "pool: used through a lease that is empty");
         return *static_cast<Connection*>(entry_->connection);
     }
     Connection* operator->() const noexcept { return std::addressof(**this); }
@@ -138,7 +139,7 @@ private:
     explicit lease(pool_entry* entry) noexcept : entry_(entry) {}
 
     void end(bool discard) noexcept {
-        OURO_ASSERT(entry_ != nullptr);
+        OURO_ASSERT(entry_ != nullptr && "pool: a lease is given back once");
         pool_entry& entry = *std::exchange(entry_, nullptr);
         entry.core->give_back(entry, discard);
     }
@@ -148,7 +149,7 @@ private:
 
 /// Waits for a lease; see pool::acquire.
 template <class Connection>
-class [[nodiscard]] pool<Connection>::acquire_op final : public pool_acquire {
+class [[nodiscard, gnu::warn_unused]] pool<Connection>::acquire_op final : public pool_acquire {
 public:
     acquire_op(pool_core& core, duration patience) noexcept : pool_acquire(core, patience) {}
 
@@ -174,7 +175,7 @@ private:
 
     task<void*> connect() override {
         std::unique_ptr<Connection> made = co_await connector_->connect();
-        OURO_ASSERT(made != nullptr);
+        OURO_ASSERT(made != nullptr && "pool: connect() yields a connection or throws");
         co_return made.release();
     }
     bool usable(void* connection) noexcept override { return connector_->usable(of(connection)); }

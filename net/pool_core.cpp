@@ -5,9 +5,22 @@
 #include <ouro/runtime/timeout.hpp>
 
 #include <algorithm>
+#include <cstdio>
 #include <string>
 
 namespace ouro::net {
+namespace {
+
+/// "2 s", "1.5 s", "200 ms"
+std::string text_of(duration length) {
+    const std::chrono::duration<double> seconds = length;
+    const bool short_one = length < std::chrono::seconds(1);
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "%.4g", seconds.count() * (short_one ? 1000 : 1));
+    return digits + std::string(short_one ? " ms" : " s");
+}
+
+}  // namespace
 
 // --- waiting --------------------------------------------------------------------------------
 
@@ -23,6 +36,7 @@ bool pool_acquire::await_ready() noexcept {
         return false;
     else {
         fail(errc::overloaded);
+        leased_then_ = core_.leased_;
         ++core_.counted_.overloads;
     }
     return may_go_on(here);
@@ -42,6 +56,8 @@ void pool_acquire::suspend(promise_base& frame) noexcept {
 void pool_acquire::fire() noexcept {
     unlink();
     fail(errc::timed_out);
+    leased_then_ = core_.leased_;
+    connecting_then_ = core_.connecting_;
     --core_.waiting_;
     ++core_.counted_.timeouts;
     resume();
@@ -61,8 +77,28 @@ pool_acquire::~pool_acquire() {
 
 pool_entry& pool_acquire::take() {
     if (failure_) std::rethrow_exception(failure_);
-    if (failed()) throw_error(error());
+    if (failed()) throw_failure();
     return *std::exchange(granted_, nullptr);
+}
+
+void pool_acquire::throw_failure() const {
+    const pool_options& limits = core_.options_;
+    std::string text;
+    if (leased_then_ == limits.connections_max)
+        text = "all " + std::to_string(leased_then_) + " connections are leased (max " +
+               std::to_string(limits.connections_max) + ")";
+    else
+        text = std::to_string(leased_then_) + " of at most " +
+               std::to_string(limits.connections_max) + " connections are leased";
+    if (error() == errc::timed_out) {
+        if (connecting_then_ > 0)
+            text += ", " + std::to_string(connecting_then_) + " being connected";
+        throw std::system_error(error(), text + ", waited " + text_of(patience_));
+    }
+    if (error() == errc::overloaded)
+        throw std::system_error(
+            error(), text + ", as many wait as may: " + std::to_string(limits.waiters_max));
+    throw_error(error());
 }
 
 result<pool_entry*> pool_acquire::take_result() {
@@ -83,11 +119,15 @@ pool_core::pool_core(const pool_options& options) noexcept
       retry_(options.retry),
       chance_(options.retry.seed),
       home_(&executor::current()) {
-    OURO_ASSERT(options.connections_max > 0 && options.connecting_max > 0);
-    OURO_ASSERT(options.waiters_max > 0);
-    OURO_ASSERT(options.connections_min <= options.connections_max);
-    OURO_ASSERT(options.check_interval > duration::zero());
-    OURO_ASSERT(options.lifetime_jitter >= 0 && options.lifetime_jitter <= 1);
+    OURO_ASSERT(options.connections_max > 0 && options.connecting_max > 0 &&
+                "pool_options: connections_max and connecting_max are at least 1");
+    OURO_ASSERT(options.waiters_max > 0 && "pool_options: waiters_max is at least 1");
+    OURO_ASSERT(options.connections_min <= options.connections_max &&
+                "pool_options: connections_min is at most connections_max");
+    OURO_ASSERT(options.check_interval > duration::zero() &&
+                "pool_options: check_interval is more than zero");
+    OURO_ASSERT(options.lifetime_jitter >= 0 && options.lifetime_jitter <= 1 &&
+                "pool_options: lifetime_jitter is from 0 to 1");
 }
 
 pool_core::~pool_core() { OURO_ASSERT(closed_ && idle_.empty()); }
@@ -97,7 +137,8 @@ void pool_core::let_go() noexcept {
 }
 
 pool_entry* pool_core::try_take() noexcept {
-    OURO_ASSERT(home_ == &executor::current() && "used on another worker");
+    OURO_ASSERT(home_ == &executor::current() &&
+                "pool: used on another worker: have one for each (per_worker)");
     while (!idle_.empty()) {  // nobody waits while it is not
         pool_entry& entry = idle_.front();
         unlink_idle(entry);
@@ -118,7 +159,8 @@ void pool_core::lease() noexcept {
 }
 
 void pool_core::give_back(pool_entry& entry, bool discard) noexcept {
-    OURO_ASSERT(home_ == &executor::current() && "used on another worker");
+    OURO_ASSERT(home_ == &executor::current() &&
+                "pool: used on another worker: have one for each (per_worker)");
     OURO_ASSERT(leased_ > 0);
     --leased_;
     entry.checked = clock::now();

@@ -47,7 +47,7 @@ struct pool_options {
     double lifetime_jitter = 0.1;                        ///< lifetimes differ by up to that part
     duration check_interval = std::chrono::seconds(30);  ///< an idle one is asked that often
     duration check_timeout = std::chrono::seconds(1);    ///< no answer by then: closed
-    backoff_options retry;  ///< between attempts that nobody but the minimum asks for
+    backoff_options retry = {};  ///< between attempts that nobody but the minimum asks for
 };
 
 /// What a pool is doing, and has done since it was made.
@@ -233,9 +233,13 @@ private:
 
     pool_core& core_;
     duration patience_;
+    [[noreturn]] void throw_failure() const;
+
     std::uint64_t arrival_ = 0;
     pool_entry* granted_ = nullptr;  // leased to us, and not taken yet
     std::exception_ptr failure_;     // of the attempt that was made for us
+    std::size_t leased_then_ = 0;    // when it failed, for the error's text
+    std::size_t connecting_then_ = 0;
 };
 
 }  // namespace ouro::net

@@ -31,7 +31,7 @@ reader::reader(descriptor& from, const reader_options& options) noexcept
       buffer_(options.bytes_max),
       first_bytes_(std::min(options.first_bytes, options.bytes_max)),
       appetite_(first_bytes_) {
-    OURO_ASSERT(options.bytes_max > 0);
+    OURO_ASSERT(options.bytes_max > 0 && "reader_options: bytes_max is at least 1");
 }
 
 // Asked for only after look() found that the buffer is not full.

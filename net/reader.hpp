@@ -118,7 +118,7 @@ private:
     bool ended() const noexcept final { return in_.ended_; }
 };
 
-class [[nodiscard]] reader::some_op final : public buffered_op {
+class [[nodiscard, gnu::warn_unused]] reader::some_op final : public buffered_op {
 public:
     std::size_t await_resume() const { return await_result().value(); }
     result<std::size_t> await_result() const noexcept;
@@ -131,7 +131,7 @@ private:
     std::size_t before_ = no_limit;  // the ready bytes when it began
 };
 
-class [[nodiscard]] reader::exact_op final : public buffered_op {
+class [[nodiscard, gnu::warn_unused]] reader::exact_op final : public buffered_op {
 public:
     std::span<const std::byte> await_resume() const { return await_result().value(); }
     result<std::span<const std::byte>> await_result() const noexcept;
@@ -145,7 +145,7 @@ private:
     const std::byte* found_ = nullptr;
 };
 
-class [[nodiscard]] reader::until_op final : public buffered_op {
+class [[nodiscard, gnu::warn_unused]] reader::until_op final : public buffered_op {
 public:
     std::string_view await_resume() const { return await_result().value(); }
     result<std::string_view> await_result() const noexcept;
@@ -154,7 +154,7 @@ private:
     friend class reader;
     until_op(reader& in, std::string_view delimiter, std::size_t bytes_max) noexcept
         : buffered_op(in, "read_until"), delimiter_(delimiter), bytes_max_(bytes_max) {
-        OURO_ASSERT(!delimiter.empty());
+        OURO_ASSERT(!delimiter.empty() && "reader: read_until an empty delimiter: name one");
     }
     progress look() noexcept override;
 
@@ -164,7 +164,7 @@ private:
     std::string_view found_;
 };
 
-class [[nodiscard]] reader::line_op final : public buffered_op {
+class [[nodiscard, gnu::warn_unused]] reader::line_op final : public buffered_op {
 public:
     std::optional<std::string_view> await_resume() const { return await_result().value(); }
     result<std::optional<std::string_view>> await_result() const noexcept;

@@ -10,7 +10,7 @@ namespace {
 
 /// Moves bytes until `from` has ended, and counts those that `to` has taken.
 task<> move_all(stream& from, stream& to, std::size_t buffer_bytes, std::uint64_t& count) {
-    OURO_ASSERT(buffer_bytes > 0);
+    OURO_ASSERT(buffer_bytes > 0 && "relay: its buffers have at least one byte");
     const auto memory = std::make_unique_for_overwrite<std::byte[]>(buffer_bytes);
     const std::span<std::byte> buffer(memory.get(), buffer_bytes);
     for (;;) {

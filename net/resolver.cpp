@@ -116,7 +116,8 @@ class resolver::memory : public std::enable_shared_from_this<memory> {
 public:
     memory(const resolver_options& options, std::shared_ptr<name_source> source)
         : options_(options), source_(std::move(source)) {
-        OURO_ASSERT(options_.entries_max > 0 && source_);
+        OURO_ASSERT(options_.entries_max > 0 && source_ &&
+                    "resolver: entries_max is at least 1, and there is a source");
     }
     ~memory() { clear(); }
 
@@ -141,6 +142,12 @@ public:
         auto waited = co_await as_result(known->done.wait());
         if (!waited) co_return waited.error();
         co_return *known->known;
+    }
+
+    void forget(std::string host, const std::string& service) {
+        forget_other_runs();
+        const auto at = entries_.find(host + '\0' + service);
+        if (at != entries_.end() && at->second->known) forget(*at->second);
     }
 
     void clear() noexcept {
@@ -287,6 +294,15 @@ task<std::vector<endpoint>> resolver::resolve(std::string host, std::string serv
     answer found = co_await memory->find(std::move(name), service);
     if (!found) throw_unresolved(found.error(), host + ':' + service);
     co_return *std::move(found);
+}
+
+void resolver::forget(std::string host, std::string service) noexcept {
+    try {
+        lower(host);
+        if (read_port(service)) service.clear();
+        memory_->forget(std::move(host), service);
+    } catch (const std::bad_alloc&) {  // then its time will come
+    }
 }
 
 void resolver::clear() noexcept { memory_->clear(); }

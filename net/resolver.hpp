@@ -79,6 +79,10 @@ public:
     /// The same with a service by name ("http") or by number.
     task<std::vector<endpoint>> resolve(std::string host, std::string service);
 
+    /// Forgets what is known of a host, because nobody was there: whoever asks next has it looked
+    /// up. A lookup that is under way goes on, and is remembered.
+    void forget(std::string host, std::string service = {}) noexcept;
+
     /// Forgets everything; lookups that are under way are not remembered.
     void clear() noexcept;
 

@@ -37,9 +37,10 @@ bool send_all_op::suspend(promise_base& frame) noexcept {
         error_ = -ECANCELED;
         return false;
     }
-    if (!rest_.empty()) {
-        on_.begin_write(*this);
-        if (!advance()) return true;
+    if (!on_.begin_write(*this)) {
+        error_ = -EBADF;
+    } else {
+        if (!rest_.empty() && !advance()) return true;
         on_.end_write();
     }
     if (executor::current().spend()) {

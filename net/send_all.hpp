@@ -18,10 +18,11 @@ namespace ouro::net {
 ///
 /// One operation that submits itself again after a short send; no frame, no allocation. The ring
 /// is asked to go on by itself, so that this is rare there.
-class [[nodiscard]] send_all_op final : public op, public leaf, private flusher {
+class [[nodiscard, gnu::warn_unused]] send_all_op final : public op, public leaf, private flusher {
 public:
     send_all_op(descriptor& on, std::span<const std::byte> from) noexcept
         : on_(on), rest_(from), total_(from.size()) {}
+    ~send_all_op() { assert_awaited("send_all"); }
 
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>

@@ -223,7 +223,8 @@ server::server(listener at, const server_options& options, bool joinable)
       parts_(std::make_unique<part[]>(workers_)),
       room_(options.connections_max),
       stop_(0) {
-    OURO_ASSERT(options.connections_max > 0 && "a server without connections");
+    OURO_ASSERT(options.connections_max > 0 &&
+                "server: a server without connections: connections_max is at least 1");
     if (workers_ == 1) return;
     if (joinable_) {
         // Rule 1: it listens, and alone. From now on those of the other workers may join it.

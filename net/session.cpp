@@ -29,7 +29,8 @@ std::optional<writer> make_writer(stream& connection) noexcept {
 // An exchange.
 
 bool exchange::start(promise_base& frame) noexcept {
-    OURO_ASSERT(place_ == place::nowhere && "an exchange is awaited by one task");
+    OURO_ASSERT(place_ == place::nowhere &&
+                "exchange: awaited twice: an exchange is awaited once, by one task");
     if (!wait(frame)) {
         failed(errc::cancelled, fate::unsent);
         return false;
@@ -55,7 +56,8 @@ void exchange::describe(leaf_description& into) const {
 // Coming and going.
 
 session::~session() {
-    OURO_ASSERT(queue_.empty() && !expecting() && "stop() comes first");
+    OURO_ASSERT(queue_.empty() && !expecting() &&
+                "session: destroyed while requests wait for replies: stop() comes first");
     if (armed()) executor::current().timers().disarm(*this);
 }
 
@@ -101,6 +103,7 @@ void session::leave_slot(slot& of, std::error_code why) noexcept {
 // Sending.
 
 bool session::fill() noexcept {
+    if (retiring_) return false;
     const std::uint64_t begin = written_;
     while (!queue_.empty() && in_flight() < options_.in_flight_max) {
         if (written_ - begin >= options_.batch_bytes) break;
@@ -172,7 +175,7 @@ task<std::error_code> session::serve(stream& connection, reader& in) {
         out_ = &out;
         connection_ = &connection;
         written_ = left_ = 0;
-        given_up_ = {};
+        given_up_ = retiring_ = {};
         reading_.set();
         if (!queue_.empty()) out.pull(*this);
         for (;;) {
@@ -231,13 +234,9 @@ void session::took_reply() noexcept {
         who->place_ = exchange::place::nowhere;
         who->resume();
     }
+    if (retiring_ && !expecting()) return give_up(retiring_);
     if (queued_ > 0 && out_ && in_flight() + 1 == options_.in_flight_max) out_->pull(*this);
     if (patient && !armed()) watch();  // behind it, silence counts again
-}
-
-void session::refuse_reply(std::error_code why) noexcept {
-    exchange* const who = std::exchange(slots_[head_ & mask()].who, nullptr);
-    if (who) who->end(why, fate::answered);
 }
 
 // The end of a connection.
@@ -247,6 +246,12 @@ void session::give_up(std::error_code why) noexcept {
     given_up_ = why;
     reading_.set();
     static_cast<void>(connection_->shutdown(half::both));  // whoever reads wakes up
+}
+
+void session::retire(std::error_code why) noexcept {
+    if (!connection_ || retiring_) return;
+    retiring_ = why;
+    if (!expecting()) give_up(why);
 }
 
 void session::lost(std::error_code why, std::uint64_t sent) noexcept {

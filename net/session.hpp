@@ -87,6 +87,9 @@ protected:
 
     /// Gives up the connection that is served; `serve` will say `why`.
     void give_up(std::error_code why) noexcept;
+    /// The same, but harms nobody: sends nothing more on this connection, and gives it up when all
+    /// that was sent has its replies.
+    void retire(std::error_code why) noexcept;
 
     /// Takes as many whole replies from the front of `ready` as there are, and says how many bytes
     /// these have. An error ends the connection, and so does an exception: std::bad_alloc is
@@ -114,9 +117,6 @@ protected:
     std::uint32_t replies_left() const noexcept { return slots_[head_ & mask()].left; }
     /// A reply of that one was taken. Its last one ends the exchange: its frame will be resumed.
     void took_reply() noexcept;
-    /// A reply of that one has come and cannot be taken. It ends with `why`, as answered, and what
-    /// else belongs to it is dropped; call `took_reply` for the reply itself all the same.
-    void refuse_reply(std::error_code why) noexcept;
 
     /// Fails what waits to be sent.
     void fail_queued(std::error_code why) noexcept;
@@ -183,6 +183,7 @@ private:
     time_point heard_;           // when the last byte came, or the first reply began to be expected
     bool in_a_reply_ = false;    // bytes of the next reply are there, but not all
     std::error_code given_up_;
+    std::error_code retiring_;
     std::error_code stopped_;
     std::error_code trouble_;
     session_figures figures_;

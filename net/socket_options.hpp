@@ -26,13 +26,24 @@ struct stream_options {
     /// TCP_NODELAY: small writes leave at once instead of waiting for the peer's acknowledgement.
     /// On, because writes are gathered before they get to the socket.
     bool no_delay = true;
-    std::optional<net::keep_alive> keep_alive;
+    std::optional<net::keep_alive> keep_alive = {};
     /// TCP_USER_TIMEOUT: how long sent data may stay unacknowledged; 0: as the system has it.
     duration user_timeout{};
     /// Of the kernel's buffers. 0: the system tunes them, which is better in nearly all cases.
     std::size_t send_buffer_bytes = 0;
     std::size_t receive_buffer_bytes = 0;
 };
+
+/// For a connection that stays, on which an answer may be long in coming: a peer that vanished
+/// without a word is noticed within half a minute, whether something was sent to it or not. The
+/// drivers connect with these unless they are told otherwise.
+constexpr stream_options lasting_stream() noexcept {
+    stream_options made;
+    made.keep_alive = keep_alive{
+        .idle = std::chrono::seconds(15), .interval = std::chrono::seconds(5), .probes = 3};
+    made.user_timeout = std::chrono::seconds(30);
+    return made;
+}
 
 /// Sets everything that `options` names on a socket of that domain (AF_INET, AF_INET6, AF_UNIX).
 /// On a listening socket, the connections that it accepts inherit them.

@@ -141,7 +141,7 @@ task<> udp::connect(endpoint peer) {
 }
 
 task<std::size_t> udp::recv_batch(std::span<incoming_datagram> into) {
-    OURO_ASSERT(!into.empty());
+    OURO_ASSERT(!into.empty() && "udp: recv_batch into nothing: give it room for one");
     into.front().got = co_await recv_from(into.front().into);
     std::size_t count = 1;
     while (count < into.size()) {

@@ -32,7 +32,7 @@ struct incoming_datagram {
 };
 
 /// Sends one datagram, whole or not at all.
-class [[nodiscard]] send_to_op final : public send_message_op {
+class [[nodiscard, gnu::warn_unused]] send_to_op final : public send_message_op {
 public:
     send_to_op(descriptor& on, std::span<const std::byte> bytes, const endpoint& to) noexcept;
 
@@ -45,7 +45,7 @@ private:
 };
 
 /// Receives one datagram.
-class [[nodiscard]] receive_from_op final : public receive_message_op {
+class [[nodiscard, gnu::warn_unused]] receive_from_op final : public receive_message_op {
 public:
     receive_from_op(descriptor& on, std::span<std::byte> into) noexcept;
 

@@ -30,7 +30,7 @@ struct received_descriptor {
 
 /// Sends one byte and with it a copy of a descriptor (SCM_RIGHTS). The descriptor stays the
 /// caller's and must stay open until this resumes.
-class [[nodiscard]] send_descriptor_op final : public send_message_op {
+class [[nodiscard, gnu::warn_unused]] send_descriptor_op final : public send_message_op {
 public:
     send_descriptor_op(descriptor& on, int number, std::byte with) noexcept;
 
@@ -48,7 +48,7 @@ private:
 /// Of several descriptors the first is taken and the others are closed. When the process has no
 /// room for one more, the byte is lost with it and std::errc::too_many_files_open is reported. A
 /// descriptor that nobody takes, since the task was cancelled at that moment, is closed.
-class [[nodiscard]] receive_descriptor_op final : public receive_message_op {
+class [[nodiscard, gnu::warn_unused]] receive_descriptor_op final : public receive_message_op {
 public:
     explicit receive_descriptor_op(descriptor& on) noexcept;
     ~receive_descriptor_op() { static_cast<void>(take_descriptor()); }

@@ -50,8 +50,10 @@ class writer_core final : public op, public flusher, public descriptor_heir {
 public:
     writer_core(descriptor& to, const writer_options& options) noexcept
         : on_(&to), options_(options) {
-        OURO_ASSERT(options.low_bytes <= options.high_bytes);
-        OURO_ASSERT(options.high_bytes <= options.pending_bytes_max);
+        OURO_ASSERT(options.low_bytes <= options.high_bytes &&
+                    "writer_options: low_bytes is at most high_bytes");
+        OURO_ASSERT(options.high_bytes <= options.pending_bytes_max &&
+                    "writer_options: high_bytes is at most pending_bytes_max");
     }
 
     static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
@@ -193,13 +195,12 @@ void writer_core::flush() noexcept {
         filling_ = false;
     }
     if (queue_.empty()) return;
-    if (!on_->is_open() || on_->closing()) {
+    if (!on_->begin_write(*this)) {
         fail(errc::closed);
         wake();
         return;
     }
     gather();
-    on_->begin_write(*this);
     submit();
 }
 
@@ -333,7 +334,7 @@ bool writer::write(const chunk& shared) {
 }
 
 std::span<std::byte> writer::prepare(std::size_t n) {
-    OURO_ASSERT(n > 0);
+    OURO_ASSERT(n > 0 && "writer: prepare() for at least one byte");
     if (!core_->accepts(n)) return {};
     return core_->room(n);
 }
@@ -371,6 +372,7 @@ writer::wait_op::wait_op(writer_core& on, goal what) noexcept
     : core_(&on), mark_(on.written()), goal_(what) {}
 
 bool writer::wait_op::suspend(promise_base& frame) noexcept {
+    note_awaited(frame);
     if (frame.owner->cancelled()) {
         error_ = errc::cancelled;
         return false;
@@ -395,11 +397,14 @@ void writer::wait_op::finish(std::error_code error) noexcept {
     resume();
 }
 
+const char* writer::wait_op::name() const noexcept {
+    return goal_ == goal::flushed  ? "flush"
+           : goal_ == goal::closed ? "close of a writer"
+                                   : "room in a writer";
+}
+
 void writer::wait_op::describe(leaf_description& into) const {
-    const char* const what = goal_ == goal::flushed  ? "flush"
-                             : goal_ == goal::closed ? "close of a writer"
-                                                     : "room in a writer";
-    into.text(std::string(what) + " fd " + std::to_string(core_->fd()) + ", " +
+    into.text(std::string(name()) + " fd " + std::to_string(core_->fd()) + ", " +
               std::to_string(core_->pending()) + " bytes pending");
 }
 

@@ -111,8 +111,11 @@ private:
 
 /// Waits for a writer; several tasks may wait for one. When the writer is destroyed meanwhile, they
 /// get errc::closed.
-class [[nodiscard]] writer::wait_op final : public leaf, public list_hook<writer::wait_op> {
+class [[nodiscard, gnu::warn_unused]] writer::wait_op final : public leaf,
+                                                              public list_hook<writer::wait_op> {
 public:
+    ~wait_op() { assert_awaited(name()); }
+
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) noexcept {
@@ -130,6 +133,7 @@ private:
     enum class goal : std::uint8_t { flushed, low, closed };
 
     wait_op(writer_core& on, goal what) noexcept;
+    const char* name() const noexcept;
 
     bool suspend(promise_base& frame) noexcept;
     void cancel(cancel_reason) noexcept override;

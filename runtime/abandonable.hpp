@@ -59,7 +59,7 @@ private:
 
 /// A call whose thread owns all that it needs; made by abandonable().
 template <class F, class... Args>
-class [[nodiscard]] abandonable_await final : public abandonable_leaf {
+class [[nodiscard, gnu::warn_unused]] abandonable_await final : public abandonable_leaf {
     using value = std::invoke_result_t<F, Args...>;
 
 public:

@@ -13,6 +13,8 @@ namespace ouro {
 template <class Awaitable>
 decltype(auto) awaiter_of(Awaitable&& awaitable) {
     static_assert(!is_task_variable<Awaitable>, "a task is awaited once: std::move(task)");
+    static_assert(!is_stale<Awaitable>,
+                  "it refers to a temporary: await it in the expression that makes it");
     if constexpr (requires { static_cast<Awaitable&&>(awaitable).operator co_await(); })
         return static_cast<Awaitable&&>(awaitable).operator co_await();
     else
@@ -48,7 +50,7 @@ struct result_of_value<result<T>> {
 template <class T>
 using as_result_type = typename result_of_value<T>::type;
 
-/// Calls `f()`; a std::system_error becomes its code, other exceptions pass.
+/// Calls `f()`; a std::system_error becomes its code and keeps its words, other exceptions pass.
 template <class F>
 auto result_of(F f) -> as_result_type<decltype(f())> {
     try {
@@ -59,7 +61,7 @@ auto result_of(F f) -> as_result_type<decltype(f())> {
             return f();
         }
     } catch (const std::system_error& error) {
-        return error.code();
+        return failure(error.code(), std::current_exception());
     }
 }
 
@@ -73,10 +75,17 @@ auto take_result(Awaiter& awaiter) -> as_result_type<decltype(awaiter.await_resu
         return result_of([&]() -> decltype(auto) { return awaiter.await_resume(); });
 }
 
+/// True for what refers to a temporary, and not to a variable or an awaiter of its own.
+template <class Awaitable>
+constexpr bool keeps_reference_to_temporary =
+    std::is_rvalue_reference_v<Awaitable&&> && std::is_reference_v<awaiter_type<Awaitable>>;
+
 /// Awaits like `Awaitable`, but yields a result<T>; see as_result.
 template <class Awaitable>
-class [[nodiscard]] as_result_await {
+class [[nodiscard, gnu::warn_unused]] as_result_await {
 public:
+    static constexpr bool refers_to_temporary = keeps_reference_to_temporary<Awaitable>;
+
     explicit as_result_await(Awaitable&& awaitable)
         : inner_(awaiter_of(static_cast<Awaitable&&>(awaitable))) {}
 
@@ -92,9 +101,11 @@ private:
 };
 
 /// `auto got = co_await as_result(stream.recv(space));` yields a result<std::size_t> and does not
-/// throw std::system_error: a disconnect, a timeout or a cancellation costs no unwinding.
+/// throw std::system_error: a disconnect, a timeout or a cancellation costs no unwinding. Where
+/// there was an exception all the same, as in a task, `got.error_text()` has its words.
 ///
-/// Await it in the expression that makes it: it refers to its argument.
+/// It owns a task that it is given; to anything else it refers, so that one made of a temporary does
+/// not compile unless it is awaited in the expression that makes it.
 template <class Awaitable>
 as_result_await<Awaitable&&> as_result(Awaitable&& awaitable) {
     return as_result_await<Awaitable&&>(static_cast<Awaitable&&>(awaitable));

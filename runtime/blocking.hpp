@@ -27,7 +27,7 @@ public:
 
 protected:
     blocking_leaf() noexcept = default;
-    ~blocking_leaf() = default;
+    ~blocking_leaf() { assert_awaited("blocking"); }
 
     /// Throws when the call was not made.
     void check() const;
@@ -45,7 +45,7 @@ private:
 
 /// A call on a helper thread; made by blocking().
 template <class F, class... Args>
-class [[nodiscard]] blocking_await final : public blocking_leaf {
+class [[nodiscard, gnu::warn_unused]] blocking_await final : public blocking_leaf {
     static constexpr bool stoppable = std::invocable<F, std::stop_token, Args...>;
 
     using call_type = std::conditional_t<stoppable, std::invoke_result<F, std::stop_token, Args...>,

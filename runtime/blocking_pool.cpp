@@ -96,7 +96,7 @@ struct blocking_pool::crew {
 
 blocking_pool::blocking_pool(workers* run, const limits& how)
     : run_(run), crew_(std::make_shared<crew>(how)) {
-    OURO_ASSERT(how.threads_max > 0);
+    OURO_ASSERT(how.threads_max > 0 && "runtime_options: a pool has at least one thread");
 }
 
 blocking_pool::~blocking_pool() {

@@ -3,6 +3,9 @@
 #include <ouro/runtime/executor.hpp>
 #include <ouro/runtime/task.hpp>
 
+#include <cstdio>
+#include <exception>
+
 namespace ouro {
 
 const char* to_string(cancel_reason reason) noexcept {
@@ -38,17 +41,28 @@ bool give_way_if_cancelled(promise_base& frame) noexcept {
 }
 
 bool leaf::wait(promise_base& frame) noexcept {
+    frame_ = &frame;
     if (frame.owner->cancelled()) return false;
     wait_regardless(frame);
     return true;
 }
 
 void leaf::wait_regardless(promise_base& frame) noexcept {
-    OURO_ASSERT(!waiting());
+    OURO_ASSERT(!waiting() && "an operation is awaited by one task at a time: make one for each");
     OURO_ASSERT(frame.owner->leaf_ == nullptr);
     chain_ = frame.owner;
     frame_ = &frame;
     chain_->leaf_ = this;
+}
+
+void leaf::never_awaited(const char* what) noexcept {
+    if (std::uncaught_exceptions() > 0) return;
+    char text[200];
+    std::snprintf(text, sizeof text,
+                  "%s: an operation was made and never awaited, so it did nothing: co_await it in "
+                  "the expression that makes it",
+                  what);
+    assertion_failed(text, __FILE__, __LINE__);
 }
 
 void leaf::unwait() noexcept {

@@ -72,8 +72,25 @@ public:
     /// Says what is waited for ("recv fd 7", "sleep 3.2 s") and names the chains below.
     virtual void describe(leaf_description& into) const = 0;
 
+    /// Says that `frame` awaits it, or something that will.
+    void note_awaited(promise_base& frame) noexcept { frame_ = &frame; }
+
 protected:
-    ~leaf() { OURO_ASSERT(!waiting()); }
+    ~leaf() {
+        OURO_ASSERT(!waiting() &&
+                    "what a task awaits is destroyed: a task is destroyed when it has ended");
+    }
+
+    /// For the destructor of an operation: one that nobody has ever awaited did nothing, which is
+    /// a `co_await` forgotten. Unless an exception came between.
+    void assert_awaited(const char* what) const noexcept {
+#ifndef OURO_NO_ASSERT
+        if (frame_ == nullptr) [[unlikely]]
+            never_awaited(what);
+#else
+        static_cast<void>(what);
+#endif
+    }
 
     /// Suspends the chain of `frame` on this leaf. False, and nothing happens, when the chain was
     /// asked to stop: the caller must then complete as cancelled without suspending.
@@ -100,8 +117,10 @@ private:
     /// `resume()`, now or later, and may still succeed.
     virtual void cancel(cancel_reason reason) noexcept = 0;
 
+    static void never_awaited(const char* what) noexcept;
+
     chain* chain_ = nullptr;         // where it is the leaf; null when it does not wait
-    promise_base* frame_ = nullptr;  // which frame to resume
+    promise_base* frame_ = nullptr;  // which frame to resume; null until it is awaited
 };
 
 /// The identity of one chain: its leaf, the request to stop and the deadline it inherited.

@@ -27,10 +27,23 @@ task<T> into_task(task<T> body) {
     return body;
 }
 template <class Awaitable>
-    requires(!is_task<std::decay_t<Awaitable>>::value)
-task<await_value<Awaitable>> into_task(Awaitable&& awaitable) {
+task<await_value<Awaitable>> await_in_task(Awaitable&& awaitable) {
     co_return co_await static_cast<Awaitable&&>(awaitable);
 }
+template <class Awaitable>
+    requires(!is_task<std::decay_t<Awaitable>>::value)
+task<await_value<Awaitable>> into_task(Awaitable&& awaitable) {
+    // From here on the group answers for it: one that is refused never begins its branches.
+    if constexpr (std::derived_from<std::remove_reference_t<Awaitable>, leaf>)
+        awaitable.note_awaited(*executor::current().running());
+    return await_in_task<Awaitable>(static_cast<Awaitable&&>(awaitable));
+}
+
+/// True when one of them is a temporary that a group would refer to.
+template <class... Awaitables>
+constexpr bool any_is_temporary = ((!std::is_lvalue_reference_v<Awaitables> &&
+                                    !is_task<std::remove_cvref_t<Awaitables>>::value) ||
+                                   ...);
 
 /// Runs branches as root tasks and joins all of them.
 class branch_group : public task_group {
@@ -38,7 +51,7 @@ protected:
     enum class until : std::uint8_t { all_ended, first_ended };
 
     branch_group(const char* what, until goal) noexcept : task_group(what), goal_(goal) {}
-    ~branch_group() = default;
+    ~branch_group() { assert_awaited(what()); }
 
     root_task* winner() const noexcept { return winner_; }
     void rethrow_failure() const;
@@ -46,6 +59,7 @@ protected:
     /// Before the branches begin: makes room for all, so that none is started when memory is short.
     /// False when the chain was asked to stop.
     bool may_begin(promise_base& frame, std::size_t branches) {
+        note_awaited(frame);
         interrupted_ = frame.owner->cancelled();
         if (!interrupted_) executor::current().tasks().make_room(branches);
         return !interrupted_;
@@ -78,9 +92,11 @@ private:
     std::exception_ptr failure_;   // of the first that failed (all) or of the winner (first)
 };
 
-template <class... Ts>
-class [[nodiscard]] all_of_await final : public branch_group {
+template <bool Refers, class... Ts>
+class [[nodiscard, gnu::warn_unused]] all_of_await final : public branch_group {
 public:
+    static constexpr bool refers_to_temporary = Refers;
+
     explicit all_of_await(task<Ts>... bodies)
         : branch_group("all_of", until::all_ended), bodies_(std::move(bodies)...) {}
 
@@ -136,7 +152,7 @@ public:
     }
 
 private:
-    template <class...>
+    template <bool, class...>
     friend class any_of_await;
 
     template <std::size_t... I>
@@ -151,9 +167,11 @@ private:
     std::size_t index_ = 0;
 };
 
-template <class... Ts>
-class [[nodiscard]] any_of_await final : public branch_group {
+template <bool Refers, class... Ts>
+class [[nodiscard, gnu::warn_unused]] any_of_await final : public branch_group {
 public:
+    static constexpr bool refers_to_temporary = Refers;
+
     explicit any_of_await(task<Ts>... bodies)
         : branch_group("any_of", until::first_ended), bodies_(std::move(bodies)...) {}
 
@@ -214,11 +232,12 @@ private:
 /// order (std::monostate for void). The first failure cancels the others and, when they have ended,
 /// is rethrown. Cancelling the awaiting chain cancels all of them.
 ///
-/// Branches run on this worker, concurrently, not in parallel. Await it in the expression that
-/// makes it: it refers to those of its arguments that are no tasks.
+/// Branches run on this worker, concurrently, not in parallel. Tasks it owns; to other arguments it
+/// refers, so that one made of temporaries does not compile unless it is awaited in the expression
+/// that makes it.
 template <class... Awaitables>
 auto all_of(Awaitables&&... awaitables) {
-    return all_of_await<await_value<Awaitables>...>(
+    return all_of_await<any_is_temporary<Awaitables...>, await_value<Awaitables>...>(
         into_task(std::forward<Awaitables>(awaitables))...);
 }
 
@@ -230,13 +249,13 @@ auto all_of(Awaitables&&... awaitables) {
 template <class... Awaitables>
     requires(sizeof...(Awaitables) > 0)
 auto any_of(Awaitables&&... awaitables) {
-    return any_of_await<await_value<Awaitables>...>(
+    return any_of_await<any_is_temporary<Awaitables...>, await_value<Awaitables>...>(
         into_task(std::forward<Awaitables>(awaitables))...);
 }
 
 /// all_of for any number of tasks of one type.
 template <class T>
-class [[nodiscard]] all_of_range_await final : public branch_group {
+class [[nodiscard, gnu::warn_unused]] all_of_range_await final : public branch_group {
     static_assert(!std::is_reference_v<T>, "a vector cannot hold references: yield pointers");
 
 public:

@@ -20,14 +20,6 @@ std::string_view own_folder() noexcept {
     return here.substr(0, here.size() - std::string_view("dump.cpp").size());
 }
 
-/// True for frames that the runtime puts between those of the user.
-bool is_internal(std::string_view file) noexcept {
-    if (file.find("/ouro/runtime/") != file.npos || file.starts_with("ouro/runtime/")) return true;
-    if (!file.starts_with(own_folder())) return false;
-    file.remove_prefix(own_folder().size());
-    return file == "run.cpp" || file == "signals.cpp";
-}
-
 std::string place_text(const std::source_location& place) {
     return std::string(short_file_name(place.file_name())) + ':' + std::to_string(place.line());
 }
@@ -102,7 +94,7 @@ private:
         if (!task.name().empty()) title += " \"" + std::string(task.name()) + '"';
         title += std::string(", ") + state_of(task) + ", " +
                  duration_text(loop_.now() - task.born()) + " old";
-        if (task.birthplace().line() != 0 && !is_internal(task.birthplace().file_name()))
+        if (task.birthplace().line() != 0 && !is_runtime_file(task.birthplace().file_name()))
             title += ", spawned at " + place_text(task.birthplace());
         if (task.cancelled()) title += std::string(", cancelled: ") + to_string(task.reason());
         line(depth, title);
@@ -124,7 +116,7 @@ private:
     int print_frames(promise_base* frame, const promise_base* above, int depth) {
         if (!frame || frame == above) return depth;
         depth = print_frames(frame->parent, above, depth);
-        if (frame->where.line() == 0 || is_internal(frame->where.file_name())) return depth;
+        if (frame->where.line() == 0 || is_runtime_file(frame->where.file_name())) return depth;
         line(depth,
              short_function_name(frame->where.function_name()) + "  " + place_text(frame->where));
         return depth + 1;
@@ -247,6 +239,13 @@ std::vector<std::string_view> name_parts(std::string_view rest) {
 }
 
 }  // namespace
+
+bool is_runtime_file(std::string_view file) noexcept {
+    if (file.find("/ouro/runtime/") != file.npos || file.starts_with("ouro/runtime/")) return true;
+    if (!file.starts_with(own_folder())) return false;
+    file.remove_prefix(own_folder().size());
+    return file == "run.cpp" || file == "signals.cpp";
+}
 
 std::string short_function_name(std::string_view signature) {
     std::vector<std::string_view> parts = name_parts(signature);

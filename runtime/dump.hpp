@@ -33,6 +33,9 @@ std::string dump_all_tasks(duration patience = std::chrono::milliseconds(200));
 /// std::source_location: "echo", "session::run", "lambda in main".
 std::string short_function_name(std::string_view signature);
 
+/// True for the file of a frame that the runtime puts between those of the user.
+bool is_runtime_file(std::string_view file) noexcept;
+
 /// The path of a source without what leads to the source root: "../examples/x.cpp" as
 /// "examples/x.cpp", and that of an installed header as "net/stream.hpp".
 std::string_view short_file_name(std::string_view path) noexcept;

@@ -58,6 +58,17 @@ std::error_code error_of(int negative_errno) noexcept {
     return {-negative_errno, std::system_category()};
 }
 
+std::string failure_text(std::error_code code, const std::exception_ptr& thrown) {
+    if (!thrown) return code.message();
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::exception& error) {
+        return error.what();
+    } catch (...) {
+        return code.message();
+    }
+}
+
 void throw_error(std::error_code code) { throw std::system_error(code); }
 
 }  // namespace ouro

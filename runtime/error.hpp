@@ -1,6 +1,8 @@
 // error.hpp: the errors that ouro itself reports; those of the system stay std::errc.
 #pragma once
 
+#include <exception>
+#include <string>
 #include <system_error>
 
 namespace ouro {
@@ -33,6 +35,9 @@ inline std::error_code make_error_code(errc code) noexcept {
 /// Turns the result of a system call or completion (`-errno`) into an error code.
 /// `-ECANCELED` becomes `errc::cancelled`.
 std::error_code error_of(int negative_errno) noexcept;
+
+/// What `thrown` says; without one, what std::system_error(code) would.
+std::string failure_text(std::error_code code, const std::exception_ptr& thrown);
 
 /// Throws std::system_error(code).
 [[noreturn]] void throw_error(std::error_code code);

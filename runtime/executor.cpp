@@ -24,8 +24,9 @@ executor::executor(std::unique_ptr<reactor> io, unsigned worker, turn_limits lim
       chance_(0x9e3779b97f4a7c15 + worker),
       limits_(limits),
       timers_(now_) {
-    OURO_ASSERT(of_thread_ == nullptr);
-    OURO_ASSERT(limits_.resumptions > 0);
+    OURO_ASSERT(of_thread_ == nullptr &&
+                "run: called on a worker, inside a run: co_await the task instead");
+    OURO_ASSERT(limits_.resumptions > 0 && "turn_limits: resumptions is at least 1");
     of_thread_ = this;
 }
 

@@ -41,7 +41,8 @@ public:
     }
     ~async_generator() {
         if (!frame_) return;
-        OURO_ASSERT(!frame_.promise().producing() && "destroyed while next() is awaited");
+        OURO_ASSERT(!frame_.promise().producing() &&
+                    "async_generator: destroyed while next() is awaited: end that task first");
         frame_.destroy();
     }
 
@@ -49,7 +50,7 @@ public:
     /// the coroutine threw. Throws errc::cancelled without running it when the chain was asked to
     /// stop; then nothing is lost, and next() may be called again under a shield.
     next_await next() noexcept {
-        OURO_ASSERT(frame_);
+        OURO_ASSERT(frame_ && "async_generator: next() on one that was moved from");
         return next_await(frame_.promise());
     }
 
@@ -92,7 +93,8 @@ public:
     bool ended() const noexcept { return ended_; }
 
     void produce_for(promise_base& consumer) noexcept {
-        OURO_ASSERT(!producing_ && "one next() at a time");
+        OURO_ASSERT(!producing_ &&
+                    "async_generator: one next() at a time: await the first one first");
         producing_ = true;
         parent = &consumer;
         owner = consumer.owner;
@@ -121,7 +123,7 @@ private:
 
 /// Waits for the next value; see async_generator::next.
 template <class T>
-class [[nodiscard]] async_generator<T>::next_await {
+class [[nodiscard, gnu::warn_unused]] async_generator<T>::next_await {
 public:
     explicit next_await(promise_type& from) noexcept : from_(from) {}
     next_await(const next_await&) = delete;
@@ -145,7 +147,7 @@ public:
         try {
             return from_.take();
         } catch (const std::system_error& error) {
-            return error.code();
+            return failure(error.code(), std::current_exception());
         }
     }
 

@@ -198,7 +198,7 @@ public:
 protected:
     explicit remote_leaf(target_worker where) noexcept
         : where_(where), call_(*this), canceller_(*this) {}
-    ~remote_leaf() = default;
+    ~remote_leaf() { assert_awaited("call_on"); }
 
     /// Throws when the call was not made.
     void check() const {
@@ -264,7 +264,7 @@ task<> keep_remote_outcome(task<T> given, task_outcome<T>& into) {
 
 /// A call to another worker; made by call_on.
 template <class F, class... Args>
-class [[nodiscard]] call_on_await final : public remote_leaf {
+class [[nodiscard, gnu::warn_unused]] call_on_await final : public remote_leaf {
     using returned = std::invoke_result_t<F, Args...>;
     using value = yielded_by<F, Args...>;
 

@@ -55,7 +55,7 @@ void run_to_end(task<> main, const runtime_options& options) {
 }
 
 std::string_view reactor_choice() noexcept {
-    return workers::current().reactor_reason(this_worker());
+    return workers::current().reactor_choice(this_worker());
 }
 
 }  // namespace ouro

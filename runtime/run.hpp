@@ -13,8 +13,8 @@ namespace ouro {
 /// How a program wants to be run.
 struct runtime_options {
     unsigned workers = 1;  ///< threads, each with its own loop; the first is the calling one
-    reactor_options reactor;
-    turn_limits turn;
+    reactor_options reactor = {};
+    turn_limits turn = {};
     /// SIGINT and SIGTERM cancel every task with the reason shutdown; a second one kills.
     bool stop_on_signals = true;
     /// SIGUSR1 prints who waits where to standard error. Without this it keeps its default action,

@@ -25,11 +25,12 @@ public:
 
     /// Starts a child. It inherits the deadline of the scope, and its end: what is started after
     /// the scope was cancelled or has failed is refused at its first wait. May be called as long as
-    /// the body or a child lives.
+    /// the body or a child lives. A lambda with captures that made the task must live longer than
+    /// the scope; give the lambda itself, without calling it, and the child keeps it.
     template <class T>
     join_handle<T> spawn(task<T> body,
                          std::source_location place = std::source_location::current()) {
-        OURO_ASSERT(!over() && "the scope has ended");
+        OURO_ASSERT(!over() && "scope: the scope has ended: spawn from its body or from a child");
         root_task& child = start(std::move(body), &home_, place);
         ++children_;
         if (const auto why = why_stop(); why != cancel_reason::none) child.cancel(why);
@@ -86,7 +87,7 @@ private:
 
 /// Runs the body of a scope and waits for everything in it.
 template <class T>
-class scope_await final {
+class [[nodiscard, gnu::warn_unused]] scope_await final {
 public:
     template <class Body>
     scope_await(scope& tasks, Body& body) noexcept : tasks_(tasks) {

@@ -94,7 +94,8 @@ public:
 
     void remove(signal_set& set) noexcept {
         const std::lock_guard held(lock_);
-        OURO_ASSERT(set.waiters_.empty());
+        OURO_ASSERT(set.waiters_.empty() &&
+                    "signal_set: destroyed while a task awaits next(): end that task first");
         set.unlink();
         uninstall(set.mask_);
     }
@@ -212,7 +213,8 @@ private:
             action.sa_flags = SA_RESTART;
             ::sigfillset(&action.sa_mask);
             const int done = ::sigaction(number, &action, &before_[number]);
-            OURO_ASSERT(done == 0 && "a signal that cannot be caught");
+            OURO_ASSERT(done == 0 &&
+                        "signal_set: SIGKILL and SIGSTOP cannot be caught: leave them out");
         }
         find_only_once();
     }

@@ -44,7 +44,7 @@ private:
         return (bit(numbers) | ... | 0U);
     }
     static std::uint64_t bit(int number) noexcept {
-        OURO_ASSERT(number >= 1 && number <= 64);
+        OURO_ASSERT(number >= 1 && number <= 64 && "signal_set: a signal is a number from 1 to 64");
         return std::uint64_t{1} << (number - 1);
     }
 
@@ -55,11 +55,12 @@ private:
 };
 
 /// Waits for a signal; see signal_set::next.
-class [[nodiscard]] signal_set::next_await : public leaf,
-                                             private remote_call,
-                                             public list_hook<next_await> {
+class [[nodiscard, gnu::warn_unused]] signal_set::next_await : public leaf,
+                                                               private remote_call,
+                                                               public list_hook<next_await> {
 public:
     explicit next_await(signal_set& of) noexcept : of_(of) {}
+    ~next_await() { assert_awaited("signal"); }
 
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>

@@ -56,7 +56,7 @@ protected:
     ~join_handle_base() { detach(); }
 
     root_task& record() const noexcept {
-        OURO_ASSERT(task_ != nullptr && "the handle was detached or moved from");
+        OURO_ASSERT(task_ != nullptr && "join_handle: used after it was detached or moved from");
         return *task_;
     }
 
@@ -162,9 +162,20 @@ concept task_function = requires(F f, Args&&... args) {
 template <class F, class... Args>
 using task_value = typename decltype(std::declval<F>()(std::declval<Args>()...))::value_type;
 
+/// Asserts that a task to be spawned may outlive the expression that made it.
+template <class T>
+void assert_keeps_itself(const task<T>& body) noexcept {
+    OURO_ASSERT(
+        !body.of_captures() &&
+        "spawn: a lambda's captures end before its task: give spawn the lambda, without ()");
+}
+
 /// Starts `body` on this worker; it first runs after everything that is ready now. Never blocks.
+///
+/// Not for the task of a lambda with captures: spawn(the_lambda, args…) keeps them, too.
 template <class T>
 join_handle<T> spawn(task<T> body, std::source_location place = std::source_location::current()) {
+    assert_keeps_itself(body);
     return join_handle<T>(start_root(std::move(body), nullptr, nullptr, place));
 }
 
@@ -180,7 +191,7 @@ auto spawn(F&& f, Args&&... args) {
 }
 
 /// Lets everything that is ready run first. Throws errc::cancelled when the chain was cancelled.
-class yield_await {
+class [[nodiscard, gnu::warn_unused]] yield_await {
 public:
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>

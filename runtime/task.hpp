@@ -12,6 +12,7 @@
 #include <exception>
 #include <memory>
 #include <source_location>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -29,6 +30,12 @@ struct is_task<task<T>> : std::true_type {};
 template <class Awaitable>
 constexpr bool is_task_variable =
     std::is_lvalue_reference_v<Awaitable> && is_task<std::remove_cvref_t<Awaitable>>::value;
+
+/// True for a variable of what refers to the temporary that it was made of: that is gone by now.
+template <class Awaitable>
+constexpr bool is_stale = std::is_lvalue_reference_v<Awaitable> && requires {
+    requires std::remove_cvref_t<Awaitable>::refers_to_temporary;
+};
 
 /// The promise of a frame of ours: anything that may await.
 template <class P>
@@ -69,8 +76,12 @@ struct frame_promise_base : promise_base {
         Awaitable&& awaitable,
         std::source_location place = std::source_location::current()) noexcept {
         static_assert(!is_task_variable<Awaitable>, "a task is awaited once: std::move(task)");
+        static_assert(!is_stale<Awaitable>,
+                      "it refers to a temporary: await it in the expression that makes it");
         where = place;
-        if constexpr (requires { static_cast<Awaitable&&>(awaitable).operator co_await(); })
+        if constexpr (is_task<std::remove_cvref_t<Awaitable>>::value)
+            return awaitable.borrowed();  // which lives as long as the expression
+        else if constexpr (requires { static_cast<Awaitable&&>(awaitable).operator co_await(); })
             return static_cast<Awaitable&&>(awaitable);
         else {
             static_assert(requires { awaitable.await_ready(); }, "this cannot be awaited");
@@ -174,15 +185,24 @@ private:
 ///
 /// It starts when awaited and runs on the worker that awaits it. Owned by one variable and awaited
 /// once: `T x = co_await work();`. Reference parameters are safe when it is awaited at once; for a
-/// spawned task they are not. Destroying a task that has not started frees it; destroying one that
-/// is suspended in the middle is a bug, which structured use makes impossible.
+/// spawned task they are not. A lambda that is a coroutine does not keep its captures: they stay in
+/// the lambda, which must live as long as the task. So spawn() takes the lambda, and asserts when it
+/// is given the task of one with captures. Destroying a task that has not started frees it;
+/// destroying one that is suspended in the middle is a bug, which structured use makes impossible.
 template <class T>
-class [[nodiscard]] task {
+class [[nodiscard, gnu::warn_unused]] task {
 public:
     struct promise_type : frame_promise_base, task_outcome<T> {
         task get_return_object() noexcept { return task(handle_type::from_promise(*this)); }
         std::suspend_always initial_suspend() const noexcept { return {}; }
         final_await final_suspend() const noexcept { return {}; }
+
+        bool of_captures = false;  // it is a lambda's, and uses what that has captured
+    };
+    /// For the coroutine of a lambda, which is no complete type until its body has been read.
+    template <class Lambda>
+    struct lambda_promise final : promise_type {
+        lambda_promise() noexcept { this->of_captures = !std::is_empty_v<Lambda>; }
     };
     using handle_type = std::coroutine_handle<promise_type>;
     using value_type = T;
@@ -203,14 +223,16 @@ public:
 
     class awaiter {
     public:
-        explicit awaiter(handle_type frame) noexcept : frame_(frame) { OURO_ASSERT(frame); }
+        explicit awaiter(handle_type frame) noexcept : frame_(frame) {
+            OURO_ASSERT(frame && "task: awaited after it was moved from: await it once");
+        }
 
         bool await_ready() const noexcept { return false; }
 
         template <frame_promise P>
         void await_suspend(std::coroutine_handle<P> by) const noexcept {
             promise_base& child = frame_.promise();
-            OURO_ASSERT(child.owner == nullptr && "a task is awaited once");
+            OURO_ASSERT(child.owner == nullptr && "task: awaited twice: a task is awaited once");
             child.parent = &by.promise();
             child.owner = child.parent->owner;
             executor::current().run_next(child);
@@ -222,7 +244,23 @@ public:
         handle_type frame_;
     };
 
-    awaiter operator co_await() && noexcept { return awaiter(frame_); }
+    /// Owns the frame, for those who keep what they await.
+    class owning_awaiter final : public awaiter {
+    public:
+        explicit owning_awaiter(task&& body) noexcept
+            : awaiter(body.frame_), body_(std::move(body)) {}
+
+    private:
+        task body_;
+    };
+
+    owning_awaiter operator co_await() && noexcept { return owning_awaiter(std::move(*this)); }
+
+    /// Awaits the task where it is; it must stay there.
+    awaiter borrowed() const noexcept { return awaiter(frame_); }
+
+    /// True when it uses what a lambda has captured.
+    bool of_captures() const noexcept { return frame_ && frame_.promise().of_captures; }
 
     /// Gives up ownership of the suspended frame; how spawning takes it over.
     handle_type release() && noexcept { return std::exchange(frame_, {}); }
@@ -233,4 +271,20 @@ private:
     handle_type frame_;
 };
 
+/// True for the type of a lambda. Nothing but its name tells one.
+template <class F>
+consteval bool is_lambda() {
+    const std::string_view name = __PRETTY_FUNCTION__;
+    const std::size_t clang = name.find("= (lambda at ");
+    const std::size_t gcc = name.rfind("<lambda(");
+    return clang != name.npos || (gcc != name.npos && name.find(">::", gcc) == name.npos);
+}
+
 }  // namespace ouro
+
+/// The coroutine of a lambda has the lambda as its first parameter.
+template <class T, class F, class... Args>
+    requires(ouro::is_lambda<std::remove_cv_t<F>>())
+struct std::coroutine_traits<ouro::task<T>, F&, Args...> {
+    using promise_type = typename ouro::task<T>::template lambda_promise<std::remove_cv_t<F>>;
+};

@@ -16,7 +16,10 @@ public:
 
 protected:
     explicit task_group(const char* what) noexcept : what_(what) {}
-    ~task_group() { OURO_ASSERT(members_.empty()); }
+    ~task_group() {
+        OURO_ASSERT(members_.empty() &&
+                    "a scope or group is destroyed while its tasks live: await it");
+    }
 
     /// Starts a member; whoever wants its value makes a handle of the record before it ends.
     template <class T>
@@ -27,6 +30,8 @@ protected:
     }
 
     void cancel_members(cancel_reason reason) noexcept;
+
+    const char* what() const noexcept { return what_; }
 
     template <class Visitor>
     void for_each_member(Visitor&& visit) {

@@ -54,7 +54,9 @@ std::exception_ptr root_task::failure() const noexcept {
 }
 
 void root_task::assert_at_home() const noexcept {
-    OURO_ASSERT(home_ == executor::current().tasks().tag_ && "a task of another worker");
+    OURO_ASSERT(
+        home_ == executor::current().tasks().tag_ &&
+        "join_handle: a task of another worker: keep the handle where the task is, or call_on");
 }
 
 void root_task::begin(const root_start& how, time_point now) noexcept {

@@ -70,14 +70,16 @@ public:
 
     /// Says that a join takes the outcome: a failure is then not lost when the handle goes. Once.
     void take_outcome() noexcept {
-        OURO_ASSERT(!joined_ && "a task is joined once");
+        OURO_ASSERT(!joined_ &&
+                    "join_handle: a task is joined once, and its outcome taken by that");
         joined_ = outcome_known_ = true;
     }
 
     /// Registers who is to be told of the end; null: nobody any more. Used by join.
     void set_joiner(task_owner* joiner) noexcept {
         assert_at_home();
-        OURO_ASSERT((!joiner_ || !joiner) && "one join at a time");
+        OURO_ASSERT((!joiner_ || !joiner) &&
+                    "join_handle: one join at a time: let one task await it and tell the others");
         joiner_ = joiner;
     }
 

@@ -21,7 +21,7 @@ protected:
     enum class kind : std::uint8_t { timeout, shield };
 
     explicit inner_chain(kind what) noexcept : kind_(what) {}
-    ~inner_chain() = default;
+    ~inner_chain() { assert_awaited(kind_ == kind::timeout ? "timeout" : "shield"); }
 
     /// Moves `frame` into the inner chain. A timeout hands on a request made before.
     void enter(promise_base& frame) noexcept;
@@ -47,10 +47,12 @@ private:
 
 /// Ends what it awaits when time is up; see timeout.
 template <class Awaitable>
-class [[nodiscard]] timeout_await final : public inner_chain, private timer {
+class [[nodiscard, gnu::warn_unused]] timeout_await final : public inner_chain, private timer {
     using value = await_value<Awaitable>;
 
 public:
+    static constexpr bool refers_to_temporary = keeps_reference_to_temporary<Awaitable>;
+
     timeout_await(time_point until, Awaitable&& awaitable)
         : inner_chain(kind::timeout),
           until_(until),
@@ -120,8 +122,10 @@ private:
 
 /// Awaits to the end whatever is asked of the chain meanwhile; see shield.
 template <class Awaitable>
-class [[nodiscard]] shield_await final : public inner_chain {
+class [[nodiscard, gnu::warn_unused]] shield_await final : public inner_chain {
 public:
+    static constexpr bool refers_to_temporary = keeps_reference_to_temporary<Awaitable>;
+
     explicit shield_await(Awaitable&& awaitable)
         : inner_chain(kind::shield), inner_(awaiter_of(static_cast<Awaitable&&>(awaitable))) {}
 
@@ -153,7 +157,9 @@ private:
 /// has ended, and throws errc::timed_out if it ended as cancelled. A result that came first is
 /// returned, even late. Costs one timer; allocates nothing.
 ///
-/// Await it in the expression that makes it: it refers to its argument.
+/// It owns a task that it is given: `auto limited = timeout(2s, work()); co_await limited;`. To
+/// anything else it refers, so that one made of a temporary does not compile unless it is awaited in
+/// the expression that makes it. The same holds for with_deadline and shield.
 template <class Awaitable>
 timeout_await<Awaitable&&> timeout(duration limit, Awaitable&& awaitable) {
     return {after(clock::exact_now(), limit), static_cast<Awaitable&&>(awaitable)};

@@ -196,14 +196,16 @@ void workers::work(unsigned worker, task<>* main) noexcept {
 
 std::unique_ptr<executor> workers::make_loop(unsigned worker) {
     slot& self = slots_[worker];
-    auto loop = std::make_unique<executor>(make_reactor(options_.reactor, self.reason), worker,
-                                           options_.turn);
+    std::string reason;
+    auto loop =
+        std::make_unique<executor>(make_reactor(options_.reactor, reason), worker, options_.turn);
+    self.reactor_choice = std::string(loop->io().name()) + ": " + reason;
     loop->guard_sleep(this);
     self.meter = loop_meter::make(*loop, options_);
     self.loop = loop.get();
     if (log_enabled())
-        log(log_level::info, "worker " + std::to_string(worker) + ": reactor " +
-                                 std::string(loop->io().name()) + " (" + self.reason + ")");
+        log(log_level::info,
+            "worker " + std::to_string(worker) + ": reactor " + self.reactor_choice);
     return loop;
 }
 

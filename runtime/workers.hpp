@@ -40,7 +40,8 @@ public:
     /// null outside.
     static workers* current_or_null() noexcept { return of_thread_; }
     static workers& current() noexcept {
-        OURO_ASSERT(of_thread_ != nullptr);
+        OURO_ASSERT(of_thread_ != nullptr &&
+                    "workers: used on a thread that is of no run: call it in a task of run()");
         return *of_thread_;
     }
     /// Makes the calling thread one of `run`, which must outlive that, or of none; for helper
@@ -51,12 +52,14 @@ public:
     /// The executor of a worker; for workers while the run lasts, for other threads during a visit
     /// and between departed() and the arrival.
     executor& at(unsigned worker) noexcept {
-        OURO_ASSERT(worker < count());
+        OURO_ASSERT(worker < count() &&
+                    "workers: there is no worker of that number: it is below worker_count()");
         return *slots_[worker].loop.load(std::memory_order_acquire);
     }
     const runtime_options& options() const noexcept { return options_; }
-    std::string_view reactor_reason(unsigned worker) const noexcept {
-        return slots_[worker].reason;
+    /// Its name and why it was chosen: "epoll: asked for".
+    std::string_view reactor_choice(unsigned worker) const noexcept {
+        return slots_[worker].reactor_choice;
     }
     /// The helper threads of one kind; from workers while the run lasts.
     blocking_pool& pool(blocking_lane which = blocking_lane::calls) noexcept {
@@ -124,7 +127,7 @@ private:
         root_task* main = nullptr;  // on worker 0, while it lives
 
         std::thread thread;
-        std::string reason;  // why this reactor
+        std::string reactor_choice;  // "epoll: asked for"
         std::unique_ptr<loop_meter> meter;
         std::exception_ptr failure;
         print_call print;

@@ -25,7 +25,8 @@ struct bare_loop : executor {
     /// Turns until the task has ended; returns its value or throws its exception.
     template <class T>
     T run(task<T> body) {
-        auto handle = spawn(std::move(body));
+        join_handle<T> handle(
+            start_root(std::move(body), nullptr, nullptr, std::source_location::current()));
         while (!handle.finished()) turn();
         return handle.operator co_await().await_resume();
     }

@@ -157,9 +157,10 @@ def libmemcached(name, options, **more):
 REDIS_GET_64 = (
     *kv_floors("redis", 64, 8, quick=True),
     *REDIS_POLLING,
-    *not_quick(KV_PLAIN),
+    *KV_PLAIN,
     redis_benchmark("redis-benchmark", "--clients 50"),
     redis_benchmark("redis-benchmark -P 16", "--clients 50 --pipeline 16"),
+    hiredis("hiredis async", "--mode async --depth 64"),
     hiredis("hiredis, 64 pipelined", "--mode pipeline --depth 64", quick=False),
     kv_rival("redigo", "go_kv", "go_kv redis", "--connections 64", quick=False),
 )
@@ -184,9 +185,9 @@ REDIS_SET_64 = (
 MEMCACHED_GET_64 = (
     *kv_floors("memcached", 64, 32),
     *MEMCACHED_POLLING,
-    *not_quick(KV_PLAIN),
+    *KV_PLAIN,
     libmemcached("libmemcached", "--mode threads --connections 64"),
-    libmemcached("libmemcached cycle", "--mode cycle --connections 64", quick=False),
+    libmemcached("libmemcached cycle", "--mode cycle --connections 64"),
     kv_rival("gomemcache", "go_kv", "go_kv memcached", "--connections 64", quick=False),
 )
 MEMCACHED_GET_1 = (

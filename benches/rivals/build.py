@@ -189,7 +189,7 @@ class CClient:
 
 
 class Hiredis(CClient):
-    """GET with hiredis, one by one and pipelined."""
+    """GET with hiredis: one by one, pipelined, and from callers that share a connection."""
 
     name = "hiredis"
     package = "libhiredis-dev"

@@ -74,13 +74,17 @@ protected:
     void keep_error(const reply& from) noexcept;
     /// False when the reply has another opaque than `mine`, or none where the dialect has one.
     bool is_mine(const reply& from, std::uint32_t mine, verb what) const noexcept;
-    /// Takes the out-of-memory of `act` as the call's error.
+    /// Takes what `act` throws as the call's error: nobody else is concerned.
     template <class Act>
     void guarded(Act act) noexcept {
         try {
             act();
         } catch (const std::bad_alloc&) {
             error_ = make_error_code(std::errc::not_enough_memory);
+        } catch (const std::system_error& failure) {
+            error_ = failure.code();
+        } catch (...) {
+            error_ = make_error_code(std::errc::state_not_recoverable);
         }
     }
 

@@ -9,6 +9,7 @@
 #include <ouro/kv/memcached/wire_grammar.hpp>
 #include <ouro/net/backoff.hpp>
 #include <ouro/net/session.hpp>
+#include <ouro/net/socket_options.hpp>
 #include <ouro/runtime/task.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
@@ -52,7 +53,8 @@ struct client_options {
     /// After so many failures in a row to connect, or to answer in time, a server is marked down:
     /// its requests fail at once. 0: never.
     unsigned failures_max = 2;
-    /// A server that is down is tried again after growing waits, at most so long apart.
+    /// A server that is down, or that does not keep connections for so long, is tried again after
+    /// growing waits, at most so long apart.
     duration probe_interval = std::chrono::seconds(5);
     /// While a server is down its keys belong to the others. What they hold then may be old when
     /// it comes back and leaves again; without, its keys fail with errc::server_down.
@@ -62,7 +64,8 @@ struct client_options {
     /// are lost. What is wrong with a request is still an error. Counted in the figures.
     bool errors_as_misses = false;
 
-    net::resolver* names = nullptr;  ///< see net::connect_options
+    net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
+    net::resolver* names = nullptr;                      ///< see net::connect_options
 };
 // Options stand in awaited expressions, where g++ 12 copies what braces make bit by bit.
 static_assert(std::is_trivially_copyable_v<client_options>);

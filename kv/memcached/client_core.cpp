@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
 #include <utility>
 
 namespace ouro::memcached {
@@ -55,6 +56,7 @@ session_options session_options_of(const server& one, const client_options& opti
     how.requests.queued_max = options.queued_max;
     how.requests.request_timeout = options.request_timeout;
     how.limits.value_bytes_max = std::min(options.value_bytes_max, item_bytes_max);
+    how.stream = options.stream;
     how.names = options.names;
     return how;
 }
@@ -98,12 +100,24 @@ task<> client_core::close() {
 
 std::size_t client_core::node_of(std::string_view key) noexcept {
     if (nodes_.size() == 1) return 0;
+    if (behind_) catch_up();
     const std::size_t found = there_.server_of(key);
     return found < nodes_.size() ? found : all_.server_of(key);
 }
 
-void client_core::set_present(std::size_t node, bool present) {
-    if (options_.failover) there_.set_present(node, present);
+void client_core::set_present(std::size_t node, bool present) noexcept {
+    if (!options_.failover) return;
+    try {
+        there_.set_present(node, present);
+    } catch (const std::bad_alloc&) {  // keys are where they were, until somebody asks for one
+        behind_ = true;
+    }
+}
+
+void client_core::catch_up() noexcept {
+    behind_ = false;
+    for (std::size_t at = 0; at < nodes_.size(); ++at)
+        set_present(at, !nodes_[at]->link->is_down());
 }
 
 bool client_core::is_missed(const call_base& asked) {

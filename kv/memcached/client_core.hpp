@@ -44,11 +44,13 @@ private:
         std::shared_ptr<session> link;
     };
 
-    void set_present(std::size_t node, bool present);
+    void set_present(std::size_t node, bool present) noexcept;
+    void catch_up() noexcept;
 
     client_options options_;
-    ring all_;    // where keys are when every server is there
-    ring there_;  // without those that are down
+    ring all_;             // where keys are when every server is there
+    ring there_;           // without those that are down
+    bool behind_ = false;  // there_ does not know of one: there was no memory for it
     std::vector<std::unique_ptr<node>> nodes_;
     std::vector<session_options> sessions_;  // to be opened
     std::uint64_t hidden_errors_ = 0;

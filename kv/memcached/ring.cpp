@@ -86,17 +86,28 @@ ring::ring(distribution how, std::vector<ring_server> servers)
 void ring::set_present(std::size_t server, bool present) {
     if (present_[server] == present) return;
     present_[server] = present;
-    build();
+    try {
+        build();
+    } catch (...) {
+        present_[server] = !present;
+        count_present();
+        throw;
+    }
+}
+
+void ring::count_present() noexcept {
+    present_count_ = static_cast<std::size_t>(std::count(present_.begin(), present_.end(), true));
 }
 
 void ring::build() {
-    present_count_ = static_cast<std::size_t>(std::count(present_.begin(), present_.end(), true));
-    points_.clear();
-    if (how_ == distribution::ketama) build_ketama();
-    if (how_ == distribution::consistent) build_consistent();
-    std::sort(points_.begin(), points_.end(), [](const point& a, const point& b) {
+    count_present();
+    std::vector<point> points;
+    if (how_ == distribution::ketama) build_ketama(points);
+    if (how_ == distribution::consistent) build_consistent(points);
+    std::sort(points.begin(), points.end(), [](const point& a, const point& b) {
         return std::pair(a.value, a.server) < std::pair(b.value, b.server);
     });
+    points_ = std::move(points);
 }
 
 // In single precision and in this order, as everybody has it: one point more or less moves keys.
@@ -107,7 +118,7 @@ std::uint32_t ring::ketama_points(const ring_server& one, std::uint64_t weights)
     return static_cast<std::uint32_t>(std::floor(digests + 0.0000000001F)) * points_per_digest;
 }
 
-void ring::build_ketama() {
+void ring::build_ketama(std::vector<point>& points) const {
     std::uint64_t weights = 0;
     for (std::size_t i = 0; i < servers_.size(); ++i)
         if (present_[i]) weights += servers_[i].weight;
@@ -117,15 +128,15 @@ void ring::build_ketama() {
         for (unsigned number = 0; number < digests; ++number) {
             const md5_digest digest = md5(point_name(servers_[i], number));
             for (unsigned word = 0; word < points_per_digest; ++word)
-                points_.push_back({word_of(digest, word), i});
+                points.push_back({word_of(digest, word), i});
         }
     }
 }
 
-void ring::build_consistent() {
+void ring::build_consistent(std::vector<point>& points) const {
     for (std::uint32_t i = 0; i < servers_.size(); ++i)
         for (unsigned number = 0; present_[i] && number < consistent_points_per_server; ++number)
-            points_.push_back({one_at_a_time(point_name(servers_[i], number)), i});
+            points.push_back({one_at_a_time(point_name(servers_[i], number)), i});
 }
 
 std::size_t ring::server_of(std::string_view key) const noexcept {

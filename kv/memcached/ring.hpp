@@ -45,7 +45,8 @@ public:
     std::size_t server_of(std::string_view key) const noexcept;
 
     /// Takes a server out, so that its keys belong to others, or puts it back, and they are where
-    /// they were before. Costs about as much as making the ring.
+    /// they were before. Costs about as much as making the ring. When it throws std::bad_alloc, it
+    /// has changed nothing.
     void set_present(std::size_t server, bool present);
     bool is_present(std::size_t server) const noexcept { return present_[server]; }
 
@@ -55,9 +56,10 @@ private:
         std::uint32_t server;
     };
 
+    void count_present() noexcept;
     void build();
-    void build_ketama();
-    void build_consistent();
+    void build_ketama(std::vector<point>& points) const;
+    void build_consistent(std::vector<point>& points) const;
     std::uint32_t ketama_points(const ring_server& one, std::uint64_t weights) const noexcept;
     std::size_t highest_score(std::string_view key) const noexcept;
 

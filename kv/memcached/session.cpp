@@ -18,9 +18,6 @@ namespace {
 /// The key that a handshake asks for.
 constexpr std::string_view probe_key = "ouro:probe";
 
-/// A connection that was good for so long is made again at once.
-constexpr duration lasting = std::chrono::seconds(1);
-
 /// What trying again soon may mend. Everything else a server says to a handshake is final.
 bool may_pass(std::error_code code) noexcept {
     return code.category() != memcached::category() || code == errc::too_many_connections ||
@@ -108,9 +105,8 @@ task<> session::keep_connected() {
         } else {
             ++connections_;
             failures_ = 0;
-            last_opaque_.reset();
+            due_opaque_.reset();
             passing_ = 0;
-            wait_.reset();
             set_trouble({});
             tried_.set();
             if (std::exchange(is_down_, false) && observer_) observer_->came_back();
@@ -120,7 +116,7 @@ task<> session::keep_connected() {
                 why = co_await serve(connection_, *in_);
             } catch (const std::bad_alloc&) {  // it has not begun
             }
-            lasted = clock::now() - began >= lasting;
+            lasted = wait_.ended_after(clock::now() - began);
         }
         in_.reset();
         co_await shield(connection_.close());
@@ -164,7 +160,7 @@ task<result<void>> session::establish() {
 }
 
 task<std::error_code> session::connect() {
-    const net::connect_options how{.names = options_.names};
+    const net::connect_options how{.stream = options_.stream, .names = options_.names};
     try {
         if (options_.where.path.empty())
             connection_ = co_await net::connect(options_.where.host, options_.where.port, how);
@@ -270,10 +266,13 @@ std::error_code session::deliver(const reply& from, bool last) {
     if (from.what == status::error && from.code == errc::too_many_connections) return from.code;
     if (!expecting()) return errc::bad_reply;
     if (from.has_opaque) {
-        // Requests leave in the order of their opaques: one that is not newer belongs to the past.
-        const std::uint32_t before = last_opaque_.value_or(from.opaque);
-        if (static_cast<std::int32_t>(from.opaque - before) < 0) return errc::wrong_opaque;
-        last_opaque_ = from.opaque;
+        // Requests leave in the order of their opaques: one that is not newer belongs to the past,
+        // and one that was not given out to nobody. A slot whose caller has gone knows no more.
+        const std::uint32_t due = due_opaque_.value_or(from.opaque);
+        const bool is_old = static_cast<std::int32_t>(from.opaque - due) < 0;
+        const bool is_unknown = static_cast<std::int32_t>(next_opaque_ - from.opaque) <= 0;
+        if (is_old || is_unknown) return errc::wrong_opaque;
+        due_opaque_ = from.opaque + (last ? 1 : 0);
     }
     auto* const who = static_cast<waiter*>(next());
     if (who == nullptr) return drop(from, last);

@@ -5,6 +5,7 @@
 #include <ouro/kv/memcached/wire_grammar.hpp>
 #include <ouro/net/backoff.hpp>
 #include <ouro/net/session.hpp>
+#include <ouro/net/socket_options.hpp>
 #include <ouro/net/stream.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/sync/event.hpp>
@@ -32,8 +33,11 @@ struct session_options {
     duration connect_timeout = std::chrono::seconds(2);  ///< for connection and handshake
     /// After so many failed attempts in a row to connect the server counts as down; 0: never.
     unsigned failures_max = 2;
-    net::backoff_options backoff;  ///< between attempts to connect
-    std::uint8_t repeats = 1;      ///< times that a read is sent again after a lost connection
+    /// Between attempts to connect. A connection that did not last as long as the ceiling counts as
+    /// one more failure: the waits go on growing. One that did is made again at once.
+    net::backoff_options backoff;
+    net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
+    std::uint8_t repeats = 1;  ///< times that a read is sent again after a lost connection
     net::session_options requests;
     wire_limits limits;
     net::resolver* names = nullptr;
@@ -141,9 +145,9 @@ private:
     std::optional<join_handle<void>> runner_;
     std::uint64_t connections_ = 0;
     std::uint32_t next_opaque_ = 1;
-    std::optional<std::uint32_t> last_opaque_;  // of the replies on this connection
-    std::size_t passing_ = 0;                   // bytes to come of a value that is too large
-    unsigned failures_ = 0;                     // in a row
+    std::optional<std::uint32_t> due_opaque_;  // the oldest that may still come on this connection
+    std::size_t passing_ = 0;                  // bytes to come of a value that is too large
+    unsigned failures_ = 0;                    // in a row
     bool is_down_ = false;
 };
 

@@ -41,6 +41,7 @@ std::size_t batch::add(const command_info& what, std::span<const arg> arguments)
 
 std::size_t batch::add(const command& what) {
     entries_.push_back({&what.info(), bytes_.size(), {}});
+    entries_.back().said_slot = what.said_slot();
     if (what.too_large()) entries_.back().error = errc::too_large;
     read_only_ = read_only_ && what.info().is(command_flag::read_only);
     const auto* const text = reinterpret_cast<const char*>(what.bytes().data());

@@ -37,6 +37,10 @@ public:
     std::uint32_t generation() const noexcept { return generation_; }
 
     const command_info& info(std::size_t index) const noexcept { return *entries_[index].what; }
+    /// The slot of a command that is in no table, if it was said.
+    std::optional<std::uint16_t> said_slot(std::size_t index) const noexcept {
+        return entries_[index].said_slot;
+    }
     /// The encoded command.
     std::span<const std::byte> bytes(std::size_t index) const noexcept;
     /// All of them, in order.
@@ -81,6 +85,7 @@ private:
         std::error_code error;
         std::uint32_t node = no_node;  // the root of its reply
         net::fate how_far = net::fate::unsent;
+        std::optional<std::uint16_t> said_slot = {};
     };
 
     std::vector<entry> entries_;

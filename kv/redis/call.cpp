@@ -9,9 +9,11 @@ namespace ouro::redis {
 bool call_base::begin() noexcept {
     error_ = {};
     thrown_ = nullptr;
-    if (!command_.too_large()) return true;
-    error_ = errc::too_large;
-    return false;
+    if (command_.too_large())
+        error_ = errc::too_large;
+    else if (obstacle_ != obstacle::none)
+        error_ = errc::not_shareable;
+    return !error_;
 }
 
 bool call_base::take(const value& from) noexcept {
@@ -37,6 +39,7 @@ void call_base::failed(std::error_code why, net::fate how_far) noexcept {
 }
 
 void call_base::throw_failure() const {
+    if (error_ == errc::not_shareable) throw refusal_of(command_.name(), obstacle_);
     throw redis::error(error_, how_far_, command_.name(), words_);
 }
 

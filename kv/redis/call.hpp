@@ -3,6 +3,7 @@
 
 #include <ouro/kv/redis/command.hpp>
 #include <ouro/kv/redis/decode.hpp>
+#include <ouro/kv/redis/obstacle.hpp>
 #include <ouro/kv/redis/session.hpp>
 
 #include <exception>
@@ -13,6 +14,9 @@
 #include <utility>
 
 namespace ouro::redis {
+
+/// Says that the session of a call is shared with others: what must not go there is refused.
+struct among_others {};
 
 /// What does not depend on the type of the reply.
 class call_base : public request {
@@ -42,6 +46,9 @@ protected:
     }
     ~call_base() = default;
 
+    /// Ends with errc::not_shareable if it must not go where others ask, too.
+    void be_considerate() noexcept { obstacle_ = obstacle_of(command_); }
+
     /// Reads a reply that is no error.
     virtual std::error_code read(const value& from) = 0;
 
@@ -66,6 +73,7 @@ private:
     std::exception_ptr thrown_;  // by a decoder
     std::string words_;
     net::fate how_far_ = net::fate::unsent;
+    obstacle obstacle_ = obstacle::none;
 };
 
 /// A command that is sent when it is awaited; see session for when it leaves and what may go wrong.
@@ -84,6 +92,10 @@ public:
     call(session& on, verb what, std::initializer_list<arg> arguments)
         : call_base(on, what, arguments) {}
     call(session& on, command what) : call_base(on, std::move(what)) {}
+    template <class... How>
+    call(among_others, session& on, How&&... how) : call_base(on, std::forward<How>(how)...) {
+        be_considerate();
+    }
 
     T await_resume() {
         throw_if_failed();
@@ -108,6 +120,10 @@ public:
     call(session& on, verb what, std::initializer_list<arg> arguments)
         : call_base(on, what, arguments) {}
     call(session& on, command what) : call_base(on, std::move(what)) {}
+    template <class... How>
+    call(among_others, session& on, How&&... how) : call_base(on, std::forward<How>(how)...) {
+        be_considerate();
+    }
 
     void await_resume() { throw_if_failed(); }
     result<void> await_result() {

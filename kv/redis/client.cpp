@@ -1,10 +1,27 @@
 #include <ouro/kv/redis/client.hpp>
 
+#include <string>
+#include <system_error>
+
 namespace ouro::redis {
 
 task<client> client::connect(std::string where, client_options options) {
     const url parsed = url::read(where);
     co_return co_await connect(parsed, std::move(options));
+}
+
+task<net::pool<connection>::lease> client::lease_for(std::shared_ptr<client_core> core,
+                                                     const redis::command& what) {
+    try {
+        co_return co_await core->lease();
+    } catch (const error&) {
+        throw;
+    } catch (const std::system_error& failure) {
+        std::string words = failure.what();
+        const std::string end = ": " + failure.code().message();  // error says it again
+        if (words.ends_with(end)) words.resize(words.size() - end.size());
+        throw error(failure.code(), net::fate::unsent, what.name(), words);
+    }
 }
 
 task<client> client::connect(url where, client_options options) {

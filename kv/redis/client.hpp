@@ -43,14 +43,15 @@ public:
     static task<client> connect(std::string where, client_options options = {});
     static task<client> connect(url where, client_options options = {});
 
-    /// The command, to be awaited at once or later.
+    /// The command, to be awaited at once or later. What must not go on a connection that others
+    /// share is errc::not_shareable, and says what to do instead: see obstacle.
     template <class T>
     call<T> run(verb what, std::span<const arg> arguments = {}) {
-        return call<T>(core_->shared(), what, arguments);
+        return call<T>(among_others(), core_->shared(), what, arguments);
     }
     template <class T>
     call<T> run(verb what, std::initializer_list<arg> arguments) {
-        return call<T>(core_->shared(), what, arguments);
+        return call<T>(among_others(), core_->shared(), what, arguments);
     }
     /// On a leased connection.
     template <class T>
@@ -58,9 +59,10 @@ public:
         return run_leased<T>(core_, redis::command(what, arguments), wait);
     }
 
-    /// Any command by name: `co_await db.command("OBJECT ENCODING", {"key"})`, also those of
-    /// modules. One that blocks goes on a leased connection; one that would change the shared one
-    /// is errc::not_shareable: see lease().
+    /// Any command by name: `co_await db.command("OBJECT ENCODING", {"key"})`. One that blocks goes
+    /// on a leased connection. One that would change the shared one, or that is about what its
+    /// connection did before (WAIT, CLIENT ID), is errc::not_shareable: see lease(). So is one that
+    /// is in no table, unless it is said what it does.
     template <class T = reply>
     task<T> command(std::string_view name, std::span<const arg> arguments) {
         return run_any<T>(core_, redis::command(name, arguments));
@@ -68,6 +70,18 @@ public:
     template <class T = reply>
     task<T> command(std::string_view name, const words& arguments = {}) {
         return command<T>(name, arguments.args());
+    }
+
+    /// One that is in no table, such as those of modules: `{.key = "k"}`, `{.blocks = true}`, or
+    /// `{}` when there is nothing to say but that it leaves the connection as it is.
+    template <class T = reply>
+    task<T> command(std::string_view name, std::span<const arg> arguments,
+                    const command_options& how) {
+        return run_any<T>(core_, redis::command(name, arguments, how));
+    }
+    template <class T = reply>
+    task<T> command(std::string_view name, const words& arguments, const command_options& how) {
+        return command<T>(name, arguments.args(), how);
     }
 
     redis::pipeline pipeline() { return redis::pipeline(core_); }
@@ -83,6 +97,14 @@ public:
     /// A connection of one's own until the lease dies. Throws ouro::errc::timed_out when all are in
     /// use for too long, and what connecting throws.
     net::pool<connection>::acquire_op lease() noexcept { return core_->lease(); }
+
+    /// Says who we are now on every connection that is there, while requests go on; none of them is
+    /// harmed. For credentials that run out or are replaced: call it when `client_options::
+    /// credentials` has new ones. What is leased is not touched, and is closed when it comes back.
+    ///
+    /// Throws redis::error with the server's words when it takes them not (the connections go on
+    /// with the old ones), and what the source of credentials throws; each connection was tried.
+    task<> reauthenticate() { return core_->reauthenticate(); }
 
     /// Ends it: what waits is told ouro::errc::closed. Returns when the connections are closed.
     task<> close() { return core_->close(); }
@@ -101,15 +123,19 @@ private:
     template <class T>
     static task<T> run_leased(std::shared_ptr<client_core> core, redis::command what,
                               block_time wait) {
-        auto mine = co_await core->lease();
+        const obstacle found = obstacle_of(what);
+        if (found != obstacle::none && found != obstacle::blocks)
+            throw refusal_of(what.name(), found);
+        auto mine = co_await lease_for(core, what);
         co_return co_await mine->template run_blocking<T>(std::move(what), wait);
     }
+    /// Throws as lease(), but always redis::error.
+    static task<net::pool<connection>::lease> lease_for(std::shared_ptr<client_core> core,
+                                                        const redis::command& what);
     template <class T>
     static task<T> run_any(std::shared_ptr<client_core> core, redis::command what) {
-        if (changes_connection(what.info()))
-            throw error(errc::not_shareable, net::fate::unsent, what.name(), {});
         if (blocks(what)) co_return co_await run_leased<T>(core, std::move(what), block_time());
-        co_return co_await call<T>(core->shared(), std::move(what));
+        co_return co_await call<T>(among_others(), core->shared(), std::move(what));
     }
 
     std::shared_ptr<client_core> core_;

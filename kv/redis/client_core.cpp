@@ -1,5 +1,6 @@
 #include <ouro/kv/redis/client_core.hpp>
 
+#include <exception>
 #include <utility>
 
 namespace ouro::redis {
@@ -15,14 +16,13 @@ session_options unguided(session_options how) {
 
 class client_core::opener final : public net::pool_connector<connection> {
 public:
-    explicit opener(const session_options& how)
-        : how_(unguided(how)), guided_(how.guided), known_(!guided_) {}
+    explicit opener(const session_options& how) : how_(unguided(how)), known_(!how.guided) {}
 
     /// Opens them there from now on, and closes those that are elsewhere.
     void move_to(const address& where) {
         how_.where = where;
         known_ = true;
-        std::erase_if(open_, [](const auto& each) { return each.expired(); });
+        forget_closed();
         for (const auto& each : open_)
             if (const auto session = each.lock(); session->where() != where) session->close();
     }
@@ -32,6 +32,11 @@ public:
             if (const auto session = each.lock()) session->close();
         open_.clear();
     }
+    /// Those that are open are lent no more.
+    void retire() {
+        forget_closed();
+        retired_ = open_;
+    }
 
 private:
     task<std::unique_ptr<connection>> connect() override {
@@ -39,18 +44,28 @@ private:
         auto made = co_await connection::open(how_);
         if (!known_ || made->session().where() != how_.where)
             throw error(errc::unhealthy, net::fate::unsent, "connect", {});
-        if (guided_) open_.push_back(made->session().weak_from_this());
+        forget_closed();
+        open_.push_back(made->session().weak_from_this());
         co_return made;
+    }
+    bool usable(connection& one) noexcept override {
+        for (const auto& each : retired_)
+            if (each.lock().get() == &one.session()) return false;
+        return one.usable();
     }
     task<bool> check(connection& idle) override {
         const result<void> answered = co_await as_result(idle.run<void>(verb::ping));
         co_return answered.has_value();
     }
 
+    void forget_closed() noexcept {
+        std::erase_if(open_, [](const auto& each) { return each.expired(); });
+    }
+
     session_options how_;
-    const bool guided_;
-    bool known_;                                // where to connect to
-    std::vector<std::weak_ptr<session>> open_;  // when guided: those that were opened
+    bool known_;  // where to connect to
+    std::vector<std::weak_ptr<session>> open_;
+    std::vector<std::weak_ptr<session>> retired_;  // not to be lent again
 };
 
 client_core::client_core(const url& where, client_options options)
@@ -75,6 +90,10 @@ session_options client_core::options_of(const url& where, const client_options& 
     how.client_name = where.client_name;
     if (how.client_name.empty()) how.client_name = options.client_name;
     how.protocol = where.protocol != 0 ? where.protocol : options.protocol;
+    how.library_info = options.library_info;
+    how.credentials = options.credentials;
+    how.stream = options.stream;
+    how.names = options.names;
     how.connect_timeout = where.connect_timeout.value_or(options.connect_timeout);
     how.idle_ping = options.idle_ping;
     how.repeats = options.repeats;
@@ -105,7 +124,8 @@ std::shared_ptr<pubsub_hub> client_core::hub(slow_policy policy) {
 
 std::shared_ptr<pubsub_hub> client_core::open_hub() {
     auto made = pubsub_hub::open(unguided(how_));
-    if (how_.guided) own_hubs_.push_back(made);
+    std::erase_if(own_hubs_, [](const auto& each) { return each.expired(); });
+    own_hubs_.push_back(made);
     return made;
 }
 
@@ -117,9 +137,9 @@ void client_core::move_to(const address& where) {
     for (const auto& each : shared_)
         if (elsewhere || !each->is_connected()) each->move_to(where);
     opener_->move_to(where);
-    std::erase_if(own_hubs_, [](const auto& each) { return each.expired(); });
     for (const auto& each : own_hubs_)
-        if (const auto hub = each.lock(); hub->on().where() != where) hub->on().move_to(where);
+        if (const auto hub = each.lock(); hub && hub->on().where() != where)
+            hub->on().move_to(where);
 }
 
 void client_core::leave(std::error_code why) noexcept {
@@ -135,19 +155,29 @@ task<> client_core::ready() {
     for (const auto& each : shared_) co_await each->ready();
 }
 
+task<> client_core::reauthenticate() {
+    // What is lent may be in the middle of something: it ends with its lease.
+    opener_->retire();
+    std::vector<std::shared_ptr<session>> live = shared_;
+    for (const auto& each : own_hubs_) {
+        const auto hub = each.lock();
+        // Under RESP2 a connection with subscriptions takes no AUTH.
+        if (hub && hub->on().protocol() == 3) live.push_back(hub->on().shared_from_this());
+    }
+    std::exception_ptr failure;
+    for (const auto& each : live) {
+        try {
+            co_await each->reauthenticate();
+        } catch (...) {
+            if (!failure) failure = std::current_exception();
+        }
+    }
+    if (failure) std::rethrow_exception(failure);
+}
+
 task<> client_core::close() {
     static_cast<void>(co_await pool_.close());
     for (const auto& each : shared_) co_await each->closed();
-}
-
-bool needs_own_connection(const command_info& what) noexcept {
-    return changes_connection(what) || what.id == verb::debug ||
-           (what.is(command_flag::blocking) && what.id != verb::xread &&
-            what.id != verb::xreadgroup);
-}
-
-bool needs_own_connection(const command& what) noexcept {
-    return changes_connection(what.info()) || blocks(what);
 }
 
 }  // namespace ouro::redis

@@ -21,12 +21,18 @@ struct client_options {
     std::size_t dedicated_max = 16;     ///< leased ones at a time; more wait their turn
     std::size_t dedicated_from = 2000;  ///< a pipeline of so many commands goes on a leased one
     std::string_view client_name;       ///< CLIENT SETNAME; copied when connecting
-    int protocol = 3;                   ///< 2: does not try RESP3
+    int protocol = 3;                   ///< 2: does not try RESP3, nor HELLO; see session_options
+    bool library_info = true;           ///< CLIENT SETINFO; see session_options
+    /// Says who we are instead of the URL, in every handshake and in reauthenticate(); it stays
+    /// until the client has been closed.
+    credential_source* credentials = nullptr;
     duration connect_timeout = std::chrono::seconds(5);
     duration idle_ping = std::chrono::seconds(30);  ///< see session_options
     std::uint8_t repeats = 1;    ///< times that a read is sent again when its connection was lost
     bool repeat_writes = false;  ///< … and writes, too: for who can stand it that one is done twice
     net::backoff_options backoff;
+    net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
+    net::resolver* names = nullptr;                      ///< see net::connect_options
     net::session_options requests;  ///< request_timeout, and the limits of the queues
     resp_limits limits;
 };
@@ -54,6 +60,8 @@ public:
 
     /// Waits until all are connected, or throws why one is not.
     task<> ready();
+    /// See client::reauthenticate.
+    task<> reauthenticate();
     task<> close();
 
     // For who guides it; see session_options::guided.
@@ -77,13 +85,9 @@ private:
     session_options how_;
     std::vector<std::shared_ptr<session>> shared_;
     std::weak_ptr<pubsub_hub> hub_;                    // the shared one
-    std::vector<std::weak_ptr<pubsub_hub>> own_hubs_;  // when guided
+    std::vector<std::weak_ptr<pubsub_hub>> own_hubs_;  // those with a connection of their own
     opener* opener_;                                   // the pool's
     net::pool<connection> pool_;
 };
-
-/// Whether a command may not go out on a shared connection.
-bool needs_own_connection(const command_info& what) noexcept;
-bool needs_own_connection(const command& what) noexcept;
 
 }  // namespace ouro::redis

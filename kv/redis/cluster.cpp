@@ -53,7 +53,7 @@ task<> cluster_core::deliver(std::span<errand*> left, duration patience, bool le
         const bool may_wait = !closed_ && clock::now() < deadline && !wait.exhausted();
         left = settle(left, now.size(), may_wait);
     }
-    for (errand* const each : left) each->fail(each->error_, each->words_, each->how_far_);
+    for (errand* const each : left) each->give_up();
 }
 
 task<> cluster_core::rest(net::backoff& wait) {
@@ -93,7 +93,7 @@ std::span<errand*> cluster_core::settle(std::span<errand*> left, std::size_t sen
             one.waits_ = next == verdict::later;
         }
         if (next == verdict::done || (next == verdict::later && at < sent && !may_wait)) {
-            if (one.error_) one.fail(one.error_, one.words_, one.how_far_);
+            if (one.error_) one.give_up();
             if (!one.pinned_) one.node_.reset();
         } else {
             left[kept++] = &one;
@@ -105,7 +105,8 @@ std::span<errand*> cluster_core::settle(std::span<errand*> left, std::size_t sen
 // Where to.
 
 cluster_core::node_ptr cluster_core::node_for(errand& one) {
-    one.at_replica_ = false;
+    const bool follows = one.first_ && one.node_ == one.first_;
+    one.at_replica_ = follows && one.first_at_replica_;
     if (one.node_) return one.node_;
     if (!one.slot_) return map_.any_master();
     node_ptr master = map_.master_of(*one.slot_);
@@ -188,13 +189,23 @@ cluster_core::verdict cluster_core::judge(errand& one) {
     const node_ptr was_at = one.node_;
     const bool asked = std::exchange(one.asking_, false);
     if (!one.pinned_) one.node_.reset();
-    if (!one.error_) return verdict::done;
+    if (!one.error_) {
+        one.answered_by_ = was_at;
+        one.answered_at_replica_ = one.at_replica_;
+        return verdict::done;
+    }
     if (one.how_far_ != net::fate::answered) return came_back(one, was_at);
     if (one.error_.category() != redis::category()) return verdict::done;
     switch (static_cast<errc>(one.error_.value())) {
         case errc::moved:
         case errc::ask: return redirect(one, was_at, asked);
-        case errc::try_again: return verdict::later;
+        case errc::try_again:
+            // Some of its keys have not arrived. Whoever sent it here would only do so again.
+            if (asked && !one.pinned_) {
+                one.node_ = was_at;
+                one.asking_ = true;
+            }
+            return verdict::later;
         case errc::cluster_down:
         case errc::loading:
         case errc::master_down:
@@ -268,6 +279,12 @@ std::vector<cluster_member> cluster::masters() const {
     for (cluster_core::node_ptr& each : core_->map().masters())
         all.push_back(cluster_member(core_, std::move(each)));
     return all;
+}
+
+cluster_member cluster::owner_of(std::string_view key) const {
+    cluster_core::node_ptr node = core_->map().master_of(redis::slot_of(key));
+    if (!node) throw error(errc::cluster_down, net::fate::unsent, "owner of a key", {});
+    return cluster_member(core_, std::move(node));
 }
 
 std::vector<cluster_member> cluster::members() const {

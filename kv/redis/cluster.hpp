@@ -67,6 +67,21 @@ public:
     cluster_call<T> command(std::string_view name, const words& arguments = {}) {
         return command<T>(name, arguments.args());
     }
+    /// One that is in no table: see client.
+    template <class T = reply>
+    cluster_call<T> command(std::string_view name, std::span<const arg> arguments,
+                            const command_options& how) {
+        return cluster_call<T>(node_, *core_, name, arguments, how);
+    }
+    template <class T = reply>
+    cluster_call<T> command(std::string_view name, const words& arguments,
+                            const command_options& how) {
+        return command<T>(name, arguments.args(), how);
+    }
+
+    /// A connection of one's own to this node, for what is about its own connection, such as WAIT:
+    /// write and wait there.
+    net::pool<connection>::acquire_op lease() { return node_->lease(); }
 
 private:
     std::shared_ptr<cluster_core> core_;
@@ -102,14 +117,20 @@ public:
     cluster_call<T> run(verb what, std::initializer_list<arg> arguments) {
         return cluster_call<T>(*core_, what, arguments);
     }
+    /// Tried first at the node that has answered another command, as when that has said what it
+    /// lacks; and then wherever it belongs.
+    template <class T>
+    cluster_call<T> run_behind(const cluster_call_base& other, verb what,
+                               std::span<const arg> arguments) {
+        return cluster_call<T>(behind{other}, *core_, what, arguments);
+    }
     /// On a leased connection to the node of its slot.
     template <class T>
     cluster_call<T> run_blocking(verb what, block_time wait, std::span<const arg> arguments) {
         return cluster_call<T>(wait, *core_, what, arguments);
     }
 
-    /// Any command by name, also those of modules. One that is in no table goes to some master,
-    /// which says where it belongs.
+    /// Any command by name; see client::command for what is refused.
     template <class T = reply>
     cluster_call<T> command(std::string_view name, std::span<const arg> arguments) {
         return cluster_call<T>(*core_, name, arguments);
@@ -117,6 +138,18 @@ public:
     template <class T = reply>
     cluster_call<T> command(std::string_view name, const words& arguments = {}) {
         return command<T>(name, arguments.args());
+    }
+    /// One that is in no table, such as those of modules. It goes to the node of its key; without
+    /// one to some master, which says where it belongs.
+    template <class T = reply>
+    cluster_call<T> command(std::string_view name, std::span<const arg> arguments,
+                            const command_options& how) {
+        return cluster_call<T>(*core_, name, arguments, how);
+    }
+    template <class T = reply>
+    cluster_call<T> command(std::string_view name, const words& arguments,
+                            const command_options& how) {
+        return command<T>(name, arguments.args(), how);
     }
 
     redis::cluster_pipeline pipeline() { return redis::cluster_pipeline(core_); }
@@ -130,6 +163,8 @@ public:
     /// The masters that serve slots, and all nodes, as known now.
     std::vector<cluster_member> masters() const;
     std::vector<cluster_member> members() const;
+    /// The master that has the key's slot, as known now. Throws errc::cluster_down when none has.
+    cluster_member owner_of(std::string_view key) const;
 
     /// Reads the table of slots now, rather than when there is a reason to. False when no node
     /// could tell it.

@@ -8,12 +8,23 @@
 
 namespace ouro::redis {
 
+obstacle obstacle_in_cluster(const command& what) noexcept {
+    return what.info().id == verb::scan ? obstacle::cursor : obstacle_of(what);
+}
+
+bool has_cursor(const command_info& what) noexcept {
+    return what.id == verb::scan || what.id == verb::hscan || what.id == verb::sscan ||
+           what.id == verb::zscan;
+}
+
 bool cluster_call_base::begin() {
     error_ = {};
     thrown_ = nullptr;
+    obstacle_ = has_node_ ? obstacle_of(command_) : obstacle_in_cluster(command_);
+    if (obstacle_ == obstacle::blocks) obstacle_ = obstacle::none;  // a connection is leased
     if (command_.too_large())
         error_ = errc::too_large;
-    else if (changes_connection(command_.info()))
+    else if (obstacle_ != obstacle::none)
         error_ = errc::not_shareable;
     return !error_;
 }
@@ -25,8 +36,9 @@ task<> cluster_call_base::perform() {
         std::unique_ptr<scattered> parts = scattered::plan(by_, info, command_.bytes());
         if (parts) return scatter(std::move(parts));
     }
-    set_slot(slot_of_command(info, command_.bytes()));
-    set_reads(slot() && !has_node_ && info.is(command_flag::read_only));
+    const std::optional<std::uint16_t> said = command_.said_slot();
+    set_slot(said ? said : slot_of_command(info, command_.bytes()));
+    set_reads(slot() && !has_node_ && info.is(command_flag::read_only) && !has_cursor(info));
     set_repeatable(info.is(command_flag::read_only) || by_.options().repeat_writes);
     const std::span<errand*> alone(&self_, 1);
     if (!waits) return by_.deliver(alone);
@@ -40,7 +52,7 @@ task<> cluster_call_base::scatter(std::unique_ptr<scattered> parts) {
     for (const auto& each : parts->errands()) under_way.push_back(each.get());
     co_await by_.deliver(under_way);
     if (const part_errand* const failed = parts->failure()) {
-        fail(failed->error, failed->words, failed->how_far);
+        fail(failed->error, failed->words, parts->how_far());
         co_return;
     }
     const joined_reply joined = parts->join();
@@ -77,6 +89,7 @@ void cluster_call_base::fail(std::error_code why, std::string_view words,
 }
 
 void cluster_call_base::throw_failure() const {
+    if (error_ == errc::not_shareable) throw refusal_of(command_.name(), obstacle_);
     throw redis::error(error_, how_far_, command_.name(), words_);
 }
 

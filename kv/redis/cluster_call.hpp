@@ -18,6 +18,18 @@ namespace ouro::redis {
 
 class scattered;
 
+/// The obstacle in the way of a command of a whole cluster, rather than of one of its nodes.
+obstacle obstacle_in_cluster(const command& what) noexcept;
+/// Whether a command goes on where another one has stopped, so that it must be at the same node.
+bool has_cursor(const command_info& what) noexcept;
+
+class cluster_call_base;
+
+/// Says whose footsteps a command follows: it goes first to the node that has answered that one.
+struct behind {
+    const cluster_call_base& other;
+};
+
 /// What does not depend on the type of the reply.
 class cluster_call_base : public errand {
 public:
@@ -26,7 +38,7 @@ public:
     bool await_suspend(std::coroutine_handle<P> by) {
         if (!begin()) return false;
         way_.emplace(perform());
-        std::move(*way_).operator co_await().await_suspend(by);
+        way_->borrowed().await_suspend(by);
         return true;
     }
 
@@ -45,6 +57,7 @@ protected:
     /// Reads a reply that is no error.
     virtual std::error_code read(const value& from) = 0;
 
+    using errand::follow;
     void set_wait(block_time wait) noexcept { wait_ = wait; }
     void set_node(cluster_core::node_ptr node) noexcept {
         has_node_ = true;
@@ -53,7 +66,7 @@ protected:
 
     /// Throws what went wrong on the way, such as std::bad_alloc, and what a decoder has thrown.
     std::error_code error_code() {
-        if (way_) std::move(*way_).operator co_await().await_resume();
+        if (way_) way_->borrowed().await_resume();
         if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
         return error_;
     }
@@ -82,6 +95,7 @@ private:
     std::exception_ptr thrown_;  // by a decoder
     std::string words_;
     net::fate how_far_ = net::fate::unsent;
+    obstacle obstacle_ = obstacle::none;
 };
 
 /// A command that is sent to the node of its slot when it is awaited, and further, if that node
@@ -109,6 +123,12 @@ public:
     cluster_call(cluster_core::node_ptr node, cluster_core& by, How&&... how)
         : cluster_call_base(by, std::forward<How>(how)...) {
         set_node(std::move(node));
+    }
+    /// One that begins where another one was answered.
+    template <class... How>
+    cluster_call(behind before, cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {
+        follow(before.other);
     }
 
     T await_resume() {
@@ -141,6 +161,11 @@ public:
     cluster_call(cluster_core::node_ptr node, cluster_core& by, How&&... how)
         : cluster_call_base(by, std::forward<How>(how)...) {
         set_node(std::move(node));
+    }
+    template <class... How>
+    cluster_call(behind before, cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {
+        follow(before.other);
     }
 
     void await_resume() { throw_if_failed(); }

@@ -58,6 +58,9 @@ session_options cluster_core::how_to_be(const url& seed, const cluster_options& 
     how.connect_timeout = options.connect_timeout;
     how.idle_ping = options.idle_ping;
     how.backoff = options.backoff;
+    how.library_info = options.library_info;
+    how.credentials = options.credentials;
+    how.stream = options.stream;
     how.requests = options.requests;
     how.limits = options.limits;
     how.repeats = 0;  // the cluster repeats, where the slot is by then

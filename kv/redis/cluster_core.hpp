@@ -48,7 +48,7 @@ enum class topology_command : std::uint8_t {
 /// How a cluster client behaves.
 struct cluster_options {
     read_preference read_from = read_preference::master;
-    std::uint8_t redirects_max = 5;  ///< of MOVED and ASK, for each command
+    std::uint8_t redirects_max = 5;  ///< of MOVED and ASK, for each command; waiting costs none
     /// Waits after TRYAGAIN, CLUSTERDOWN, LOADING, MASTERDOWN and when a node cannot be reached.
     net::backoff_options retry = {.first = std::chrono::milliseconds(10),
                                   .ceiling = std::chrono::milliseconds(500)};
@@ -60,13 +60,16 @@ struct cluster_options {
     duration refresh_spacing = std::chrono::milliseconds(250);  ///< between two at the least
     duration refresh_timeout = std::chrono::seconds(1);         ///< for the answer of each node
 
-    std::size_t dedicated_max = 16;     ///< leased connections at a time, to each node
-    std::size_t dedicated_from = 2000;  ///< that many commands for a node go on a leased one
-    std::string_view client_name;       ///< CLIENT SETNAME; copied when connecting
-    int protocol = 3;                   ///< 2: does not try RESP3
+    std::size_t dedicated_max = 16;            ///< leased connections at a time, to each node
+    std::size_t dedicated_from = 2000;         ///< that many commands for a node go on a leased one
+    std::string_view client_name;              ///< CLIENT SETNAME; copied when connecting
+    int protocol = 3;                          ///< 2: does not try RESP3
+    bool library_info = true;                  ///< CLIENT SETINFO; see session_options
+    credential_source* credentials = nullptr;  ///< who we are at every node; see client_options
     duration connect_timeout = std::chrono::seconds(1);  ///< then it counts as gone for now
     duration idle_ping = std::chrono::seconds(30);       ///< see session_options
     net::backoff_options backoff;                        ///< between attempts to connect to a node
+    net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
     net::session_options requests;  ///< request_timeout: for a command with all it meets
     resp_limits limits;
 };

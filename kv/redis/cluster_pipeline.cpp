@@ -1,6 +1,6 @@
 #include <ouro/kv/redis/cluster_pipeline.hpp>
 
-#include <ouro/kv/redis/client_core.hpp>
+#include <ouro/kv/redis/cluster_call.hpp>
 #include <ouro/kv/redis/error.hpp>
 #include <ouro/kv/redis/scattered.hpp>
 
@@ -15,8 +15,9 @@ public:
         batch_ = &of;
         index_ = index;
         const redis::command_info& info = of.info(index);
-        set_slot(slot_of_command(info, of.bytes(index)));
-        set_reads(of.read_only() && slot());
+        const auto said = of.said_slot(index);
+        set_slot(said ? said : slot_of_command(info, of.bytes(index)));
+        set_reads(of.read_only() && slot() && !has_cursor(info));
         set_repeatable(info.is(command_flag::read_only) || by.options().repeat_writes);
     }
 
@@ -40,18 +41,14 @@ cluster_pipeline::cluster_pipeline(std::shared_ptr<cluster_core> on) : core_(std
 cluster_pipeline::~cluster_pipeline() = default;
 
 std::size_t cluster_pipeline::add(const redis::command_info& what, std::span<const arg> arguments) {
-    if (needs_own_connection(what)) {
-        throw error(errc::not_shareable, net::fate::unsent, what.name, {});
-    }
+    if (!is_plain(what) || what.id == verb::scan) return add(redis::command(what, arguments));
     return batch_.add(what, arguments);
 }
 
-std::size_t cluster_pipeline::add(std::string_view name, std::span<const arg> arguments) {
-    const redis::command made(name, arguments);
-    if (needs_own_connection(made)) {
-        throw error(errc::not_shareable, net::fate::unsent, made.name(), {});
-    }
-    return batch_.add(made);
+std::size_t cluster_pipeline::add(const redis::command& what) {
+    const obstacle found = obstacle_in_cluster(what);
+    if (found != obstacle::none) throw refusal_of(what.name(), found);
+    return batch_.add(what);
 }
 
 task<> cluster_pipeline::exec() {
@@ -81,7 +78,7 @@ void cluster_pipeline::set_out(std::vector<split_entry>& split) {
 
 void cluster_pipeline::join(split_entry& one) {
     if (const part_errand* const failed = one.parts->failure()) {
-        set_failure(batch_, one.index, failed->error, failed->words, failed->how_far);
+        set_failure(batch_, one.index, failed->error, failed->words, one.parts->how_far());
         return;
     }
     const joined_reply joined = one.parts->join();

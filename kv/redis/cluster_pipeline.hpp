@@ -46,11 +46,21 @@ public:
     /// Any command by name.
     template <class T = reply>
     handle<T> command(std::string_view name, std::span<const arg> arguments) {
-        return {batch_, add(name, arguments)};
+        return {batch_, add(redis::command(name, arguments))};
     }
     template <class T = reply>
     handle<T> command(std::string_view name, const words& arguments = {}) {
         return command<T>(name, arguments.args());
+    }
+    /// One that is in no table: see cluster.
+    template <class T = reply>
+    handle<T> command(std::string_view name, std::span<const arg> arguments,
+                      const command_options& how) {
+        return {batch_, add(redis::command(name, arguments, how))};
+    }
+    template <class T = reply>
+    handle<T> command(std::string_view name, const words& arguments, const command_options& how) {
+        return command<T>(name, arguments.args(), how);
     }
 
     /// Sends what was collected and waits until each command has its reply, or has failed. Throws
@@ -68,7 +78,7 @@ private:
     struct split_entry;
 
     std::size_t add(const redis::command_info& what, std::span<const arg> arguments);
-    std::size_t add(std::string_view name, std::span<const arg> arguments);
+    std::size_t add(const redis::command& what);
     void set_out(std::vector<split_entry>& split);
     void join(split_entry& one);
     void throw_first_failure() const;

@@ -1,6 +1,7 @@
 #include <ouro/kv/redis/cluster_transaction.hpp>
 
 #include <ouro/kv/redis/error.hpp>
+#include <ouro/kv/redis/obstacle.hpp>
 #include <ouro/kv/redis/scatter.hpp>
 
 #include <new>
@@ -18,8 +19,13 @@ cluster_transaction::cluster_transaction(std::shared_ptr<cluster_core> on) noexc
 cluster_transaction::~cluster_transaction() = default;
 
 std::size_t cluster_transaction::add(const redis::command& what) {
+    const obstacle found = obstacle_of(what);
+    if (found != obstacle::none && found != obstacle::blocks) throw refusal_of(what.name(), found);
     std::optional<std::uint16_t> slot = this->slot();
-    if (!what.too_large() && !agree_on_slot(what.info(), what.bytes(), slot)) {
+    const std::optional<std::uint16_t> said = what.said_slot();
+    if (said && !slot) slot = said;
+    if ((said && said != slot) ||
+        (!what.too_large() && !agree_on_slot(what.info(), what.bytes(), slot))) {
         throw error(errc::cross_slot, net::fate::unsent, what.name(),
                     "the keys of a transaction must be in one slot");
     }

@@ -52,6 +52,16 @@ public:
     handle<T> command(std::string_view name, const words& arguments = {}) {
         return command<T>(name, arguments.args());
     }
+    /// One that is in no table: see client.
+    template <class T = reply>
+    handle<T> command(std::string_view name, std::span<const arg> arguments,
+                      const command_options& how) {
+        return {batch_, add(redis::command(name, arguments, how))};
+    }
+    template <class T = reply>
+    handle<T> command(std::string_view name, const words& arguments, const command_options& how) {
+        return command<T>(name, arguments.args(), how);
+    }
 
     /// Runs them; throws as transaction::exec does. An empty one is done at once.
     task<> exec();

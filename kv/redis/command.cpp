@@ -1,5 +1,6 @@
 #include <ouro/kv/redis/command.hpp>
 
+#include <ouro/kv/redis/slots.hpp>
 #include <ouro/runtime/frame_pool.hpp>
 
 #include <algorithm>
@@ -150,13 +151,31 @@ command::command(std::string_view name, std::span<const arg> arguments)
     if (found) info_ = found;
 }
 
-command::command(const command& other) : info_(other.info_), words_(other.words_) {
+command::command(std::string_view name, std::span<const arg> arguments, const command_options& how)
+    : command(name, arguments) {
+    if (info_->id != verb::any) return;
+    vouched_for_ = true;
+    said_to_block_ = how.blocks;
+    if (!how.key.empty()) said_slot_ = static_cast<std::int16_t>(slot_of(how.key));
+}
+
+command::command(const command& other)
+    : info_(other.info_),
+      words_(other.words_),
+      said_slot_(other.said_slot_),
+      vouched_for_(other.vouched_for_),
+      said_to_block_(other.said_to_block_) {
     take(other.size_);
     std::memcpy(bytes_, other.bytes_, size_);
 }
 
 command::command(command&& other) noexcept
-    : info_(other.info_), size_(other.size_), words_(other.words_) {
+    : info_(other.info_),
+      size_(other.size_),
+      words_(other.words_),
+      said_slot_(other.said_slot_),
+      vouched_for_(other.vouched_for_),
+      said_to_block_(other.said_to_block_) {
     if (other.bytes_ == other.inside_) {
         std::memcpy(inside_, other.inside_, size_);
     } else {

@@ -10,9 +10,11 @@
 #include <cstring>
 #include <initializer_list>
 #include <new>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -151,6 +153,14 @@ private:
     const char* end_;
 };
 
+/// What the caller says of a command that is in no table: that it leaves its connection as it is,
+/// and what else has to be known of it. Of one that is in the table, the table knows.
+struct command_options {
+    bool blocks = false;        ///< it may wait at the server: goes on a leased connection
+    std::string_view key = {};  ///< one of its keys, by which a cluster finds the node; none: any
+};
+static_assert(std::is_trivially_copyable_v<command_options>);
+
 /// A command as it is sent. Owns its bytes; short ones lie inside.
 class command {
 public:
@@ -161,6 +171,8 @@ public:
     /// Any command by name, which may have several words, separated by spaces: "OBJECT ENCODING".
     /// One that is in no table counts as a write without a key.
     command(std::string_view name, std::span<const arg> arguments);
+    /// The same, and what the caller knows of it.
+    command(std::string_view name, std::span<const arg> arguments, const command_options& how);
     command(command&& other) noexcept;
     command(const command& other);
     command& operator=(command other) noexcept;
@@ -176,6 +188,16 @@ public:
     const command_info& info() const noexcept { return *info_; }
     /// Its first words: "CLIENT SETNAME".
     std::string_view name() const noexcept;
+
+    /// Whether whoever made it has said what it does; see command_options.
+    bool is_vouched_for() const noexcept { return vouched_for_; }
+    /// … and that it may wait at the server.
+    bool said_to_block() const noexcept { return said_to_block_; }
+    /// … and the slot of its key.
+    std::optional<std::uint16_t> said_slot() const noexcept {
+        return said_slot_ < 0 ? std::nullopt
+                              : std::optional(static_cast<std::uint16_t>(said_slot_));
+    }
 
     /// How many words it has, those of its name included.
     std::size_t size() const noexcept { return words_; }
@@ -196,6 +218,9 @@ private:
     char* bytes_ = inside_;
     std::size_t size_ = 0;
     std::uint32_t words_ = 0;
+    std::int16_t said_slot_ = -1;
+    bool vouched_for_ = false;
+    bool said_to_block_ = false;
     char inside_[inside_bytes];
 };
 

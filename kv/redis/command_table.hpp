@@ -31,6 +31,7 @@ struct command_flag {
         movable_keys = 1 << 11,      ///< its keys are not, or not only, at first_key…last_key
         container = 1 << 12,         ///< has subcommands, which have entries of their own
         connection_state = 1 << 13,  ///< changes the connection: not on a shared one
+        of_connection = 1 << 14,     ///< is about what its connection did: not on a shared one
     };
 };
 

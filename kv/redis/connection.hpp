@@ -3,6 +3,7 @@
 
 #include <ouro/kv/redis/call.hpp>
 #include <ouro/kv/redis/commands.hpp>
+#include <ouro/kv/redis/obstacle.hpp>
 #include <ouro/kv/redis/pipeline.hpp>
 #include <ouro/kv/redis/transaction.hpp>
 #include <ouro/runtime/check.hpp>
@@ -18,12 +19,6 @@
 
 namespace ouro::redis {
 
-/// Whether a command must not go out on a connection that others share, because it makes them wait
-/// (BLPOP, XREAD with BLOCK, WAIT, DEBUG) …
-bool blocks(const command& what) noexcept;
-/// … or because it changes what the connection is (SELECT, MULTI, MONITOR, CLIENT REPLY).
-bool changes_connection(const command_info& what) noexcept;
-
 /// How long a blocking command may wait at the server; zero: for ever.
 using block_time = std::chrono::milliseconds;
 
@@ -31,6 +26,9 @@ using block_time = std::chrono::milliseconds;
 ///
 ///     auto mine = co_await db.lease();
 ///     co_await mine->watch("stock");
+///
+/// Here, and nowhere else, a command may be about what this connection did before: WAIT about the
+/// writes that were sent here, CLIENT ID, SELECT and what changes the connection.
 ///
 /// It does not reconnect: what its state was is lost with it. A blocking command that is cancelled
 /// closes it. Worker-local, stays where it is.
@@ -43,10 +41,12 @@ public:
 
     template <class T>
     call<T> run(verb what, std::span<const arg> arguments = {}) {
+        note(redis::info(what));
         return call<T>(*session_, what, arguments);
     }
     template <class T>
     call<T> run(verb what, std::initializer_list<arg> arguments) {
+        note(redis::info(what));
         return call<T>(*session_, what, arguments);
     }
     /// Gives up when the server does not answer within `wait` and the request timeout.
@@ -67,6 +67,16 @@ public:
     call<T> command(std::string_view name, const words& arguments = {}) {
         return command<T>(name, arguments.args());
     }
+    /// One that is in no table, and leaves the connection as it is.
+    template <class T = reply>
+    call<T> command(std::string_view name, std::span<const arg> arguments,
+                    const command_options& how) {
+        return call<T>(*session_, note(redis::command(name, arguments, how)));
+    }
+    template <class T = reply>
+    call<T> command(std::string_view name, const words& arguments, const command_options& how) {
+        return command<T>(name, arguments.args(), how);
+    }
 
     /// WATCH: a transaction of this connection fails with errc::conflict when one of the keys was
     /// changed meanwhile.
@@ -79,7 +89,7 @@ public:
     }
     /// UNWATCH
     task<> unwatch() {
-        co_await run<void>(verb::unwatch);
+        co_await call<void>(*session_, verb::unwatch);
         watching_ = false;
     }
     /// Its EXEC ends the watch. Must not outlive the connection.
@@ -88,19 +98,22 @@ public:
 
     /// Whether the next one may have it.
     bool usable() const noexcept {
-        return session_->is_connected() && session_->load() == 0 && !watching_ && !changed_;
+        return session_->is_connected() && session_->load() == 0 && !watching_ &&
+               !session_->is_spoiled();
     }
     redis::session& session() const noexcept { return *session_; }
 
 private:
+    void note(const command_info& what) noexcept {
+        if (what.is(command_flag::connection_state) || what.id == verb::any) session_->spoil();
+    }
     redis::command note(redis::command what) noexcept {
-        if (changes_connection(what.info())) changed_ = true;
+        if (changes_connection(what)) session_->spoil();
         return what;
     }
 
     std::shared_ptr<redis::session> session_;
     bool watching_ = false;
-    bool changed_ = false;
 };
 
 template <class T>

@@ -20,6 +20,11 @@ void errand::pin_to(std::shared_ptr<cluster_node> node) noexcept {
     pinned_ = true;
 }
 
+void errand::follow(const errand& before) noexcept {
+    first_ = before.answered_by_.lock();
+    first_at_replica_ = before.answered_at_replica_;
+}
+
 bool concerns_cluster(std::error_code code, std::string_view words) noexcept {
     if (code.category() != redis::category()) return false;
     switch (static_cast<errc>(code.value())) {
@@ -38,9 +43,11 @@ bool concerns_cluster(std::error_code code, std::string_view words) noexcept {
 
 void errand::begin() noexcept {
     redirects_ = repeats_ = 0;
-    waits_ = came_back_ = masters_only_ = false;
+    waits_ = may_be_done_ = came_back_ = masters_only_ = false;
     asking_ = false;
-    if (!pinned_) node_.reset();
+    answered_by_.reset();
+    if (!pinned_) node_ = first_;
+    at_replica_ = first_at_replica_;
 }
 
 void errand::attempt() noexcept {
@@ -74,6 +81,12 @@ void errand::lost(std::error_code why, net::fate how_far) noexcept {
     error_ = why;
     words_.clear();
     how_far_ = how_far;
+    may_be_done_ = may_be_done_ || how_far == net::fate::unanswered;
+}
+
+void errand::give_up() noexcept {
+    const bool was_sent = how_far_ == net::fate::unsent && may_be_done_;
+    fail(error_, words_, was_sent ? net::fate::unanswered : how_far_);
 }
 
 // A convoy.

@@ -52,6 +52,8 @@ protected:
     void set_repeatable(bool repeatable) noexcept { repeatable_ = repeatable; }
     /// For one node, and no other.
     void pin_to(std::shared_ptr<cluster_node> node) noexcept;
+    /// Goes first to the node that has answered `before`, if one has.
+    void follow(const errand& before) noexcept;
 
 private:
     friend class cluster_core;
@@ -78,6 +80,9 @@ private:
     void accept(const value& from);
     /// The attempt has failed on the way.
     void lost(std::error_code why, net::fate how_far) noexcept;
+    /// Whoever made it is told why it has no reply. What was sent and not answered in any of its
+    /// attempts is not unsent, whatever became of the last one.
+    void give_up() noexcept;
     /// The connection of its node that it goes on.
     node_line& line() const noexcept { return line_of(*node_); }
     node_line& line_of(cluster_node& node) const noexcept;
@@ -86,21 +91,28 @@ private:
     bool reads_ = false;
     bool repeatable_ = false;
     bool pinned_ = false;
+    std::shared_ptr<cluster_node> first_;  // where it goes first; null: where the slot is
+    bool first_at_replica_ = false;
+
+    // Of the last attempt that was.
+    std::weak_ptr<cluster_node> answered_by_;
+    bool answered_at_replica_ = false;
 
     // Of the present attempt.
     std::shared_ptr<cluster_node> node_;  // where it is, or shall go; null: where the slot is
     std::shared_ptr<session> session_;    // on which it is
     bool asking_ = false;                 // with ASKING in front
     bool at_replica_ = false;
-    std::uint32_t taken_ = 0;  // replies
-    std::error_code error_;    // why it must go on, or has failed
-    std::string words_;        // of the server
-    net::fate how_far_ = net::fate::unsent;
+    std::uint32_t taken_ = 0;                // replies
+    std::error_code error_;                  // why it must go on, or has failed
+    std::string words_;                      // of the server
+    net::fate how_far_ = net::fate::unsent;  // this attempt: see give_up
 
     // Of all attempts.
     std::uint8_t redirects_ = 0;
     std::uint8_t repeats_ = 0;
     bool waits_ = false;         // not to be sent at once
+    bool may_be_done_ = false;   // an attempt was sent and not answered
     bool came_back_ = false;     // a connection has failed it
     bool masters_only_ = false;  // a replica has failed it
 };

@@ -32,6 +32,7 @@ constexpr known_word known_words[] = {
     {"NOSCRIPT", errc::no_script},
     {"OOM", errc::out_of_memory},
     {"READONLY", errc::read_only},
+    {"REPLYTOOLARGE", errc::reply_too_large},  // said by session in a server's place
     {"TRYAGAIN", errc::try_again},
     {"UNBLOCKED", errc::unblocked},
     {"WRONGPASS", errc::wrong_password},
@@ -95,6 +96,7 @@ private:
             case errc::unhealthy: return "no healthy server is known";
             case errc::not_cacheable: return "the command cannot be cached";
             case errc::batch_ended: return "the batch has no such reply";
+            case errc::reply_too_large: return "a line of the reply is too long";
         }
         return "unknown error";
     }

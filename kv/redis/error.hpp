@@ -44,12 +44,13 @@ enum class errc {
     unexpected_reply,  ///< a reply that cannot be read as the type asked for
     null_reply,        ///< null where the type asked for has no way to say so
     conflict,          ///< a watched key changed: EXEC did nothing
-    not_shareable,     ///< the command would change the connection others share
+    not_shareable,     ///< the command must not go on a connection others share: see obstacle
     too_large,         ///< an argument, or their number, above what Redis takes
     redirected_too_often,  ///< MOVED and ASK led nowhere
     unhealthy,             ///< no server that may take the command is known now
     not_cacheable,         ///< only commands that read one key can be cached on the client's side
     batch_ended,           ///< a handle was asked before its batch ran, or after it was cleared
+    reply_too_large,       ///< a line of the reply is longer than resp_limits allows
 };
 
 /// The category of `errc`; its name is "redis".

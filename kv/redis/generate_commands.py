@@ -15,8 +15,13 @@ HERE = pathlib.Path(__file__).parent
 CONNECTION_STATE = {
     "ASKING", "AUTH", "CLIENT CACHING", "CLIENT NO-EVICT", "CLIENT REPLY", "CLIENT SETNAME",
     "CLIENT TRACKING", "DISCARD", "EXEC", "HELLO", "MONITOR", "MULTI", "PSUBSCRIBE", "PSYNC",
-    "PUNSUBSCRIBE", "QUIT", "READONLY", "READWRITE", "REPLCONF", "RESET", "SELECT", "SSUBSCRIBE",
-    "SUBSCRIBE", "SUNSUBSCRIBE", "SYNC", "UNSUBSCRIBE", "UNWATCH", "WATCH",
+    "PUNSUBSCRIBE", "QUIT", "READONLY", "READWRITE", "REPLCONF", "RESET", "SCRIPT DEBUG", "SELECT",
+    "SSUBSCRIBE", "SUBSCRIBE", "SUNSUBSCRIBE", "SYNC", "UNSUBSCRIBE", "UNWATCH", "WATCH",
+}
+
+# They change nothing, but what they say is about what their own connection has done, or is.
+OF_CONNECTION = {
+    "CLIENT GETNAME", "CLIENT GETREDIR", "CLIENT ID", "CLIENT INFO", "CLIENT TRACKINGINFO", "WAIT",
 }
 
 # It waits like those that the server calls blocking.
@@ -94,6 +99,8 @@ def flags_of(command):
         flags.append("container")
     if name in CONNECTION_STATE:
         flags.append("connection_state")
+    if name in OF_CONNECTION:
+        flags.append("of_connection")
     return " | ".join(flags) or "0"
 
 
@@ -197,7 +204,7 @@ inline constexpr row rows[] = {{
 def main(arguments):
     data = json.loads((HERE / "commands.json").read_text(encoding="utf-8"))
     commands = data["commands"]
-    for name in CONNECTION_STATE | BLOCKING_TOO:
+    for name in CONNECTION_STATE | OF_CONNECTION | BLOCKING_TOO:
         if all(command["name"] != name for command in commands):
             sys.exit(f"{name} is no command")
     written = {"verb.hpp": verbs(commands), "command_rows.hpp": rows(commands, data["version"])}

@@ -1,7 +1,7 @@
 #include <ouro/kv/redis/pipeline.hpp>
 
 #include <ouro/kv/redis/client_core.hpp>
-#include <ouro/kv/redis/error.hpp>
+#include <ouro/kv/redis/obstacle.hpp>
 
 #include <utility>
 
@@ -12,18 +12,15 @@ pipeline::pipeline(session& on) noexcept : session_(&on) {}
 pipeline::~pipeline() = default;
 
 std::size_t pipeline::add(const redis::command_info& what, std::span<const arg> arguments) {
-    if (client_ && needs_own_connection(what)) {
-        throw error(errc::not_shareable, net::fate::unsent, what.name, {});
-    }
+    if (!is_plain(what)) return add(redis::command(what, arguments));
     return batch_.add(what, arguments);
 }
 
-std::size_t pipeline::add(std::string_view name, std::span<const arg> arguments) {
-    const redis::command made(name, arguments);
-    if (client_ && needs_own_connection(made)) {
-        throw error(errc::not_shareable, net::fate::unsent, made.name(), {});
-    }
-    return batch_.add(made);
+std::size_t pipeline::add(const redis::command& what) {
+    const obstacle found = client_ ? obstacle_of(what) : obstacle::none;
+    if (found != obstacle::none) throw refusal_of(what.name(), found);
+    if (session_ && changes_connection(what)) session_->spoil();
+    return batch_.add(what);
 }
 
 task<> pipeline::exec() {

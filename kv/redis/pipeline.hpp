@@ -24,7 +24,8 @@ class client_core;
 ///
 /// No transaction: others' commands may run in between. It can be used again after `clear`, and
 /// then allocates nothing. Blocking commands in it do block, everyone on the connection: they are
-/// refused with errc::not_shareable, as are those that change the connection. Must live as long as
+/// refused with errc::not_shareable, as is everything else that must not go on a shared one (see
+/// obstacle). Must live as long as
 /// its handles, stays where it is, and must not outlive the client it came from.
 class pipeline : public commands<pipeline> {
 public:
@@ -46,10 +47,22 @@ public:
     }
     /// Any command by name.
     template <class T = reply>
-    handle<T> command(std::string_view name, std::span<const arg> arguments);
+    handle<T> command(std::string_view name, std::span<const arg> arguments) {
+        return {batch_, add(redis::command(name, arguments))};
+    }
     template <class T = reply>
     handle<T> command(std::string_view name, const words& arguments = {}) {
         return command<T>(name, arguments.args());
+    }
+    /// One that is in no table: see client.
+    template <class T = reply>
+    handle<T> command(std::string_view name, std::span<const arg> arguments,
+                      const command_options& how) {
+        return {batch_, add(redis::command(name, arguments, how))};
+    }
+    template <class T = reply>
+    handle<T> command(std::string_view name, const words& arguments, const command_options& how) {
+        return command<T>(name, arguments.args(), how);
     }
 
     /// Sends what was collected and waits for every reply. Throws redis::error when a reply is
@@ -68,16 +81,11 @@ public:
 
 private:
     std::size_t add(const redis::command_info& what, std::span<const arg> arguments);
-    std::size_t add(std::string_view name, std::span<const arg> arguments);
+    std::size_t add(const redis::command& what);
 
     batch batch_;
     std::shared_ptr<client_core> client_;
     session* session_ = nullptr;
 };
-
-template <class T>
-handle<T> pipeline::command(std::string_view name, std::span<const arg> arguments) {
-    return {batch_, add(name, arguments)};
-}
 
 }  // namespace ouro::redis

@@ -9,21 +9,19 @@ session_options options_of(const url& where, const pubsub_options& how) {
     made.user = where.user;
     made.password = where.password;
     made.database = where.database;
-    made.client_name = how.client_name;
-    made.protocol = how.protocol;
-    made.connect_timeout = how.connect_timeout;
+    made.client_name = where.client_name;
+    if (made.client_name.empty()) made.client_name = how.client_name;
+    made.protocol = where.protocol != 0 ? where.protocol : how.protocol;
+    made.connect_timeout = where.connect_timeout.value_or(how.connect_timeout);
+    made.library_info = how.library_info;
+    made.credentials = how.credentials;
+    made.stream = how.stream;
     made.idle_ping = how.idle_ping;
     made.backoff = how.backoff;
     made.requests = how.requests;
+    if (where.request_timeout) made.requests.request_timeout = *where.request_timeout;
     made.limits = how.limits;
     return made;
-}
-
-url parsed(const std::string& where) {
-    result<url> read = url::parse(where);
-    // The URL may hold a password.
-    if (!read) throw error(read.error(), net::fate::unsent, "connect", {});
-    return *std::move(read);
 }
 
 }  // namespace
@@ -31,7 +29,8 @@ url parsed(const std::string& where) {
 // A connection for several.
 
 task<pubsub> pubsub::connect(std::string where, pubsub_options how) {
-    co_return co_await connect(parsed(where), how);
+    const url parsed = url::read(where);
+    co_return co_await connect(parsed, how);
 }
 
 task<pubsub> pubsub::connect(url where, pubsub_options how) {
@@ -43,7 +42,8 @@ task<pubsub> pubsub::connect(url where, pubsub_options how) {
 // A subscriber.
 
 task<subscriber> subscriber::connect(std::string where, inbox_options limits, pubsub_options how) {
-    co_return co_await connect(parsed(where), limits, how);
+    const url parsed = url::read(where);
+    co_return co_await connect(parsed, limits, how);
 }
 
 task<subscriber> subscriber::connect(url where, inbox_options limits, pubsub_options how) {

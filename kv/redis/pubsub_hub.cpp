@@ -20,7 +20,7 @@ constexpr duration memory_delay = std::chrono::milliseconds(5);
 
 }  // namespace
 
-/// A round on its way. Its replies are a PING's, which counts, and those of commands that failed.
+/// A round on its way. Its replies are a PING's, which ends it, and those of commands that failed.
 class pubsub_hub::round_request final : public request {
 public:
     explicit round_request(pubsub_hub& of) noexcept : request(*of.session_, 1), hub_(of) {
@@ -41,16 +41,22 @@ public:
 private:
     // Put together when it is about to be sent, so that all that was wanted until then is in it.
     std::span<const std::byte> encoded() const override {
-        static constexpr std::string_view ping = "*1\r\n$4\r\nPING\r\n";
-        if (hub_.ended_) return std::as_bytes(std::span(ping));
         try {
-            return hub_.compose();
+            return hub_.ended_ ? hub_.compose_nothing() : hub_.compose();
         } catch (const std::bad_alloc&) {
             hub_.begin_again();
             throw;
         }
     }
-    bool take(const value& from) noexcept override { return hub_.reply(from); }
+    bool take(const value& from) noexcept override {
+        answer is = answer::foreign;
+        try {
+            is = hub_.reply(from);
+        } catch (const std::bad_alloc&) {  // whose error it was is lost: a new connection knows
+        }
+        if (is == answer::foreign) hub_.session_->distrust();
+        return is == answer::last;
+    }
     void failed(std::error_code why, net::fate how_far) noexcept override {
         why_ = why;
         how_far_ = how_far;

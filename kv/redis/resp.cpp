@@ -85,7 +85,15 @@ void resp_parser::start() noexcept {
     nodes_.clear();
     open_.clear();
     at_ = searched_ = wanted_ = 0;
-    complete_ = false;
+    complete_ = stopped_in_line_ = lenient_ = overlong_ = false;
+}
+
+bool resp_parser::go_on() noexcept {
+    if (!stopped_in_line_) return false;
+    stopped_in_line_ = false;
+    lenient_ = true;
+    error_ = {};
+    return true;
 }
 
 result<std::size_t> resp_parser::parse(std::span<const std::byte> arrived) {
@@ -130,14 +138,15 @@ resp_parser::step resp_parser::next(std::string_view in) {
 
 resp_parser::step resp_parser::line(std::string_view in) {
     const std::size_t begin = at_ + 1;
+    const std::size_t most = lenient_ ? limits_.reply_bytes_max : limits_.line_bytes_max;
     // The longest line ends with the last byte of these.
-    const std::string_view near =
-        in.substr(0, begin + std::min(limits_.line_bytes_max, in.size()) + 1);
+    const std::string_view near = in.substr(0, begin + std::min(most, in.size()) + 1);
     const std::size_t end = near.find('\r', std::max(begin, searched_));
     if (end == std::string_view::npos) {
         searched_ = near.size();
-        const bool too_long = near.size() - begin > limits_.line_bytes_max;
-        return too_long ? fail(ouro::errc::limit_exceeded) : step::more;
+        if (near.size() - begin <= most) return step::more;
+        stopped_in_line_ = !lenient_;
+        return fail(ouro::errc::limit_exceeded);
     }
     searched_ = end;
     if (end + 1 == in.size()) return step::more;
@@ -146,8 +155,11 @@ resp_parser::step resp_parser::line(std::string_view in) {
     if (in[end + 1] != '\n' || text.find('\n') != std::string_view::npos ||
         !read_line(in[at_], text, made))
         return fail(errc::protocol_error);
+    const bool too_long = text.size() > limits_.line_bytes_max;
+    if (too_long && made.kind != type::error) overlong_ = true;
+    const std::size_t kept = too_long ? limits_.line_bytes_max : text.size();
     if (has_text(made.kind))
-        made.text = {static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end - begin)};
+        made.text = {static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(kept)};
     return add(made, end + line_end_bytes);
 }
 

@@ -18,10 +18,12 @@
 
 namespace ouro::redis {
 
-/// What a reply may be. Exceeding one is ouro::errc::limit_exceeded.
+/// What a reply may be. Exceeding one is ouro::errc::limit_exceeded, and ends the connection.
 struct resp_limits {
-    std::size_t bulk_bytes_max = 512UL * 1024 * 1024;    ///< of one string: Redis' own limit
-    std::size_t line_bytes_max = 64UL * 1024;            ///< of a status, an error, a number
+    std::size_t bulk_bytes_max = 512UL * 1024 * 1024;  ///< of one string: Redis' own limit
+    /// Of a status, an error, a number. A session hands out an error that is longer cut to this,
+    /// and errc::reply_too_large in place of a reply with another line that is longer.
+    std::size_t line_bytes_max = 64UL * 1024;
     std::size_t elements_max = 16UL * 1024 * 1024;       ///< of a whole reply, aggregates included
     std::size_t depth_max = 64;                          ///< aggregates inside each other
     std::size_t reply_bytes_max = 1024UL * 1024 * 1024;  ///< of a whole reply; below 4 GiB
@@ -50,6 +52,13 @@ public:
         OURO_ASSERT(complete_);
         return {nodes_.front(), bytes_};
     }
+
+    /// After ouro::errc::limit_exceeded. True when a line was too long: then this reply is read to
+    /// its end, as far as `reply_bytes_max` allows. Error lines are cut to the limit; other lines
+    /// that are too long make it `overlong`.
+    bool go_on() noexcept;
+    /// Whether a line of the complete reply is too long to be believed.
+    bool overlong() const noexcept { return overlong_; }
 
     /// Forgets a reply that is not complete, and an error.
     void reset() noexcept;
@@ -83,6 +92,9 @@ private:
     std::size_t searched_ = 0;  // the line that begins at at_ does not end before this
     std::size_t wanted_ = 0;    // there is nothing to do before so many bytes have arrived
     bool complete_ = false;
+    bool stopped_in_line_ = false;  // it was too long
+    bool lenient_ = false;          // lines may be longer than their limit
+    bool overlong_ = false;
     std::error_code error_;
     const char* bytes_ = nullptr;
 };

@@ -64,6 +64,16 @@ const part_errand* scattered::failure() const noexcept {
     return found == errands_.end() ? nullptr : found->get();
 }
 
+net::fate scattered::how_far() const noexcept {
+    const part_errand* const failed = failure();
+    if (!failed) return net::fate::answered;
+    if (failed->how_far != net::fate::unsent) return failed->how_far;
+    const bool unsent = std::all_of(errands_.begin(), errands_.end(), [](const auto& each) {
+        return each->how_far == net::fate::unsent;
+    });
+    return unsent ? net::fate::unsent : net::fate::unanswered;
+}
+
 joined_reply scattered::join() {
     std::vector<reply> replies;
     for (const auto& each : errands_)

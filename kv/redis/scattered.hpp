@@ -48,6 +48,8 @@ public:
 
     /// Why there is no reply to be made: the part that failed, or null.
     const part_errand* failure() const noexcept;
+    /// How far the whole had come: it was not unsent if any of its parts was sent.
+    net::fate how_far() const noexcept;
     /// One reply made of those of the parts; call it once.
     joined_reply join();
 

@@ -26,25 +26,34 @@ public:
     /// A write is errc::read_only.
     template <class T>
     call<T> run(verb what, std::span<const arg> arguments = {}) {
-        return call<T>(*session_, what, arguments);
+        return call<T>(among_others(), *session_, what, arguments);
     }
     template <class T>
     call<T> run(verb what, std::initializer_list<arg> arguments) {
-        return call<T>(*session_, what, arguments);
+        return call<T>(among_others(), *session_, what, arguments);
     }
     /// On the shared connection, which would make others wait: errc::not_shareable.
     template <class T>
     task<T> run_blocking(verb what, block_time, std::span<const arg>) {
-        throw error(errc::not_shareable, net::fate::unsent, redis::info(what).name, {});
+        throw refusal_of(redis::info(what).name, obstacle::blocks);
         co_return co_await call<T>(*session_, what);
     }
     template <class T = reply>
     call<T> command(std::string_view name, std::span<const arg> arguments) {
-        return call<T>(*session_, redis::command(name, arguments));
+        return call<T>(among_others(), *session_, redis::command(name, arguments));
     }
     template <class T = reply>
     call<T> command(std::string_view name, const words& arguments = {}) {
         return command<T>(name, arguments.args());
+    }
+    template <class T = reply>
+    call<T> command(std::string_view name, std::span<const arg> arguments,
+                    const command_options& how) {
+        return call<T>(among_others(), *session_, redis::command(name, arguments, how));
+    }
+    template <class T = reply>
+    call<T> command(std::string_view name, const words& arguments, const command_options& how) {
+        return command<T>(name, arguments.args(), how);
     }
 
     const address& where() const noexcept { return session_->where(); }
@@ -71,8 +80,14 @@ private:
 class sentinel_client : public commands<sentinel_client> {
 public:
     /// Finds the master and connects. One sentinel that answers is enough, and the others are
-    /// learned from it. Throws redis::error: errc::unhealthy with what each said when none knows a
-    /// master that agrees; the server's own words when it refuses us; errc::bad_url.
+    /// learned from it.
+    ///
+    /// A sentinel is "host:port" or a URL (see url) without a database; its port is 26379 when none
+    /// is named. A URL's user and password go before those of the options; with none in the
+    /// options, the first URL's are for the sentinels that are learned, too.
+    ///
+    /// Throws redis::error: errc::unhealthy with what each said when none knows a master that
+    /// agrees; the server's own words when it refuses us; errc::bad_url with what is wrong.
     static task<sentinel_client> connect(const words& sentinels, std::string_view master,
                                          const sentinel_options& options = {});
 
@@ -98,6 +113,15 @@ public:
     task<T> command(std::string_view name, const words& arguments = {}) {
         return master_.command<T>(name, arguments);
     }
+    template <class T = reply>
+    task<T> command(std::string_view name, std::span<const arg> arguments,
+                    const command_options& how) {
+        return master_.command<T>(name, arguments, how);
+    }
+    template <class T = reply>
+    task<T> command(std::string_view name, const words& arguments, const command_options& how) {
+        return command<T>(name, arguments.args(), how);
+    }
 
     redis::pipeline pipeline() { return redis::pipeline(core()); }
     redis::transaction transaction() { return redis::transaction(core()); }
@@ -120,6 +144,9 @@ public:
     /// The replicas that are connected.
     std::vector<address> replicas() const { return core_->replicas(); }
     sentinel_figures figures() const noexcept { return core_->figures(); }
+
+    /// See client::reauthenticate; at master and replicas.
+    task<> reauthenticate() { return sentinel_core::reauthenticate(core_); }
 
     /// Ends it; see client::close.
     task<> close() { return sentinel_core::close(core_); }

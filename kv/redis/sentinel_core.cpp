@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <exception>
 #include <new>
 #include <utility>
 
@@ -16,15 +17,16 @@ namespace {
 
 constexpr std::uint16_t sentinel_port = 26379;
 
-address read_sentinel(const std::string& text) {
-    const result<url> read = url::parse(text);
-    const bool good = read && read->where.path.empty() && read->database == 0;
-    if (!good) throw error(errc::bad_url, net::fate::unsent, text, {});
-    address where = read->where;
-    const std::size_t host_end = text.rfind(']');
-    if (text.find(':', host_end == text.npos ? 0 : host_end) == text.npos)
-        where.port = sentinel_port;
-    return where;
+/// Reads one of the addresses that the user gave. Nothing of it is quoted: it may hold a password.
+url read_sentinel(std::string_view text) {
+    std::string why;
+    const result<url> read = url::parse(text, why, sentinel_port);
+    if (read && !read->where.path.empty()) why = "the path of a socket: sentinels are at hosts";
+    if (read && read->database != 0) why = "the database: a sentinel has none";
+    if (!why.empty())
+        throw error(read ? make_error_code(errc::bad_url) : read.error(), net::fate::unsent,
+                    "sentinel URL", why);
+    return *read;
 }
 
 /// "name old-host old-port new-host new-port"
@@ -54,16 +56,34 @@ std::optional<switch_message> read_switch(std::string_view text) {
     return read;
 }
 
-session_options at_sentinel(const sentinel_options& options) {
+/// Without an address.
+session_options at_any_sentinel(const sentinel_options& options) {
     session_options how;
     how.user = options.sentinel_user;
     how.password = options.sentinel_password;
     how.client_name = options.client.client_name;
     how.protocol = options.client.protocol;
+    how.library_info = options.client.library_info;
+    how.stream = options.client.stream;
+    how.names = options.client.names;
     how.connect_timeout = options.ask_limit;
     how.requests.request_timeout = options.ask_limit;
     how.idle_ping = options.client.idle_ping;
     how.limits = options.client.limits;
+    return how;
+}
+
+/// At one that the user named: what its URL says goes before the options.
+session_options at_sentinel(session_options how, const url& one) {
+    how.where = one.where;
+    if (!one.user.empty() || !one.password.empty()) {
+        how.user = one.user;
+        how.password = one.password;
+    }
+    if (!one.client_name.empty()) how.client_name = one.client_name;
+    if (one.protocol != 0) how.protocol = one.protocol;
+    if (one.connect_timeout) how.connect_timeout = *one.connect_timeout;
+    if (one.request_timeout) how.requests.request_timeout = *one.request_timeout;
     return how;
 }
 
@@ -98,7 +118,7 @@ private:
     void disconnected(std::error_code) noexcept override {
         up = false;
         lost = !session_.is_told();
-        if (lost) core_.in_trouble();
+        if (lost) core_.lost_line();
     }
     void refused(std::error_code why, std::string_view words) noexcept override {
         lost = true;
@@ -182,10 +202,20 @@ sentinel_core::sentinel_core(const std::vector<std::string>& sentinels, std::str
     : options_(options), wait_(options.between_rounds) {
     OURO_ASSERT(options.rounds_max > 0 && options.sentinels_max > 0);
     about_.name = std::move(name);
-    about_.to_sentinel = at_sentinel(options);
+    const session_options any = at_any_sentinel(options);
+    to_sentinel_ = any;
     about_.to_master = at_master(options);
     about_.limit = options.ask_limit;
-    for (const std::string& each : sentinels) learn({read_sentinel(each)});
+    for (const std::string& each : sentinels) {
+        const url one = read_sentinel(each);
+        session_options how = at_sentinel(any, one);
+        // Those that are learned from others are known by their address alone.
+        if (to_sentinel_.password.empty()) {
+            to_sentinel_.user = how.user;
+            to_sentinel_.password = how.password;
+        }
+        learn(std::move(how));
+    }
     if (about_.sentinels.empty()) throw error(errc::bad_url, net::fate::unsent, "no sentinels", {});
     master_ = std::make_shared<client_core>(about_.to_master, options.client);
     for (const auto& each : master_->sessions())
@@ -222,6 +252,18 @@ task<> sentinel_core::close(std::shared_ptr<sentinel_core> self) {
     for (const auto& each : others) co_await each->closed();
 }
 
+task<> sentinel_core::reauthenticate(std::shared_ptr<sentinel_core> self) {
+    std::exception_ptr failure;
+    try {
+        co_await self->master_->reauthenticate();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    const std::vector<std::shared_ptr<session>> replicas = self->replicas_;
+    for (const auto& each : replicas) co_await each->reauthenticate();
+    if (failure) std::rethrow_exception(failure);
+}
+
 // What it does.
 
 task<> sentinel_core::guide(std::shared_ptr<sentinel_core> self) {
@@ -246,7 +288,7 @@ task<> sentinel_core::guide(std::shared_ptr<sentinel_core> self) {
 task<> sentinel_core::pause() {
     duration most = options_.poll_interval;
     if (in_need()) {
-        if (failures_ == 0) co_return;
+        if (failures_ == 0 && (!restless_ || about_.hint)) co_return;
         most = wait_.next();
         woken_.reset();  // only what is new is worth hurrying for
     }
@@ -271,7 +313,11 @@ void sentinel_core::arrive(const sentinel_report& report, bool by_hint) {
     suspected_ = false;
     epoch_ = by_hint ? about_.epoch_min : std::max(epoch_, report.epoch);
     about_.epoch_min = std::max(about_.epoch_min, epoch_);
-    learn(report.sentinels);
+    for (const address& each : report.sentinels) {
+        session_options how = to_sentinel_;
+        how.where = each;
+        learn(std::move(how));
+    }
     if (options_.replicas && !by_hint) keep_replicas(report.replicas);
 
     const bool moved = where_ != report.master;
@@ -328,11 +374,17 @@ bool sentinel_core::in_need() const noexcept {
 
 void sentinel_core::in_trouble() noexcept { woken_.set(); }
 
+// A master that takes connections and does not keep them is asked for less and less often.
+void sentinel_core::lost_line() noexcept {
+    restless_ = !wait_.ended_after(clock::now() - settled_at_);
+    in_trouble();
+}
+
 void sentinel_core::settled_perhaps() noexcept {
     if (in_need() || !std::ranges::all_of(lines_, [](const auto& each) { return each->up; }))
         return;
     failures_ = 0;
-    wait_.reset();
+    settled_at_ = clock::now();
     decided_.set();
 }
 
@@ -351,17 +403,15 @@ void sentinel_core::announced(std::string_view message) {
     woken_.set();
 }
 
-void sentinel_core::learn(const std::vector<address>& sentinels) {
-    for (const address& each : sentinels) {
-        if (about_.sentinels.size() >= options_.sentinels_max) return;
-        if (std::ranges::find(about_.sentinels, each) != about_.sentinels.end()) continue;
-        about_.sentinels.reserve(about_.sentinels.size() + 1);
-        address one = each;
-        session_options how = about_.to_sentinel;
-        how.where = each;
-        watchers_.push_back(std::make_unique<watcher>(*this, std::move(how)));
-        about_.sentinels.push_back(std::move(one));
-    }
+void sentinel_core::learn(session_options how) {
+    const auto has_its_address = [&](const auto& each) { return each.where == how.where; };
+    if (about_.sentinels.size() >= options_.sentinels_max ||
+        std::ranges::any_of(about_.sentinels, has_its_address))
+        return;
+    about_.sentinels.reserve(about_.sentinels.size() + 1);
+    session_options one = how;
+    watchers_.push_back(std::make_unique<watcher>(*this, std::move(how)));
+    about_.sentinels.push_back(std::move(one));
 }
 
 // Replicas.
@@ -393,7 +443,12 @@ std::shared_ptr<session> sentinel_core::replica() noexcept {
 // Questions.
 
 std::optional<address> sentinel_core::where() const { return where_; }
-std::vector<address> sentinel_core::sentinels() const { return about_.sentinels; }
+
+std::vector<address> sentinel_core::sentinels() const {
+    std::vector<address> all;
+    for (const session_options& each : about_.sentinels) all.push_back(each.where);
+    return all;
+}
 
 std::vector<address> sentinel_core::replicas() const {
     std::vector<address> all;

@@ -64,7 +64,8 @@ struct sentinel_figures {
 /// The guide of a client. Worker-local; stays where it is.
 class sentinel_core final {
 public:
-    /// `sentinels` are "host:port". May throw errc::bad_url. Ends when the last copy dies.
+    /// `sentinels` are "host:port" or URLs; see sentinel_client::connect. May throw errc::bad_url.
+    /// Ends when the last copy dies.
     static std::shared_ptr<sentinel_core> open(const std::vector<std::string>& sentinels,
                                                std::string name, const sentinel_options& options);
 
@@ -76,6 +77,7 @@ public:
     /// rounds.
     static task<> ready(std::shared_ptr<sentinel_core> self);
     static task<> close(std::shared_ptr<sentinel_core> self);
+    static task<> reauthenticate(std::shared_ptr<sentinel_core> self);
 
     const std::shared_ptr<client_core>& master() const noexcept { return master_; }
     /// One of the replicas, each in its turn; the master when none is connected.
@@ -99,6 +101,7 @@ private:
     /// Whether there is a reason to ask at once.
     bool in_need() const noexcept;
     void in_trouble() noexcept;
+    void lost_line() noexcept;
     void failed_once(std::error_code why, std::string_view story) noexcept;
     void over() noexcept;
     void settled_perhaps() noexcept;
@@ -107,12 +110,12 @@ private:
     void leave() noexcept;
     void stop() noexcept;
 
-    void learn(const std::vector<address>& sentinels);
-    void watch(const address& sentinel);
+    void learn(session_options how);
     void keep_replicas(const std::vector<address>& wanted);
 
     sentinel_options options_;  // without its texts
     sentinel_inquiry about_;
+    session_options to_sentinel_;  // one that is learned from another
     std::shared_ptr<client_core> master_;
     std::vector<std::unique_ptr<line>> lines_;
     std::vector<std::unique_ptr<watcher>> watchers_;
@@ -126,8 +129,10 @@ private:
     sentinel_figures figures_;
     int failures_ = 0;        // since all was well
     bool suspected_ = false;  // the master has said that it is none
+    bool restless_ = false;   // the last connections did not last
     bool stopped_ = false;
-    net::backoff wait_;  // between rounds that were in need
+    time_point settled_at_;  // when all were connected
+    net::backoff wait_;      // between rounds that were in need
     auto_reset_event woken_;
     event decided_;  // connected for the first time, or failed to
     std::optional<join_handle<void>> guide_;

@@ -74,17 +74,17 @@ bool is_telling(std::error_code code) noexcept {
 task<std::optional<sentinel_report>> sentinel_lookup::find() {
     const auto ask_all = [this](scope& all) -> task<> {
         if (about_.hint) all.spawn(try_hint(all));
-        for (const address& each : about_.sentinels) all.spawn(try_sentinel(each, all));
+        for (const session_options& each : about_.sentinels) all.spawn(try_sentinel(each, all));
         co_return;
     };
     co_await with_scope(ask_all);
     co_return std::move(found_);
 }
 
-task<> sentinel_lookup::try_sentinel(address where, scope& all) {
-    const std::string who = "sentinel " + to_string(where);
+task<> sentinel_lookup::try_sentinel(session_options how, scope& all) {
+    const std::string who = "sentinel " + to_string(how.where);
     try {
-        sentinel_report report = co_await timeout(about_.limit, ask(where));
+        sentinel_report report = co_await timeout(about_.limit, ask(std::move(how)));
         if (!found_) succeed(std::move(report), all);
     } catch (const std::system_error& failure) {
         fail(who, failure.code(), failure.what());
@@ -103,9 +103,7 @@ task<> sentinel_lookup::try_hint(scope& all) {
     }
 }
 
-task<sentinel_report> sentinel_lookup::ask(address where) {
-    session_options how = about_.to_sentinel;
-    how.where = where;
+task<sentinel_report> sentinel_lookup::ask(session_options how) {
     how.reconnect = false;
     const auto asked = session::open(std::move(how));
     sentinel_report report;

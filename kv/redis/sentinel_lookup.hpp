@@ -25,12 +25,11 @@ struct sentinel_report {
 
 /// Whom to ask, and how.
 struct sentinel_inquiry {
-    std::string name;                ///< by which the sentinels know the master
-    std::vector<address> sentinels;  ///< all are asked at once
-    std::optional<address> hint;     ///< is asked for its role without anybody's word
-    std::uint64_t epoch_min = 0;     ///< what is older is not believed
-    session_options to_sentinel;     ///< `where` is filled in
-    session_options to_master;
+    std::string name;                          ///< by which the sentinels know the master
+    std::vector<session_options> sentinels;    ///< all are asked at once
+    std::optional<address> hint;               ///< is asked for its role without anybody's word
+    std::uint64_t epoch_min = 0;               ///< what is older is not believed
+    session_options to_master;                 ///< `where` is filled in
     duration limit = std::chrono::seconds(2);  ///< for one sentinel and the master that it names
 };
 
@@ -53,9 +52,9 @@ public:
     int outdated() const noexcept { return outdated_; }
 
 private:
-    task<> try_sentinel(address where, scope& all);
+    task<> try_sentinel(session_options how, scope& all);
     task<> try_hint(scope& all);
-    task<sentinel_report> ask(address where);
+    task<sentinel_report> ask(session_options how);
     task<> check_role(address where);
     void succeed(sentinel_report report, scope& all);
     void fail(std::string_view who, std::error_code code, std::string_view what);

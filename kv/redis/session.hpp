@@ -2,10 +2,12 @@
 #pragma once
 
 #include <ouro/kv/redis/command.hpp>
+#include <ouro/kv/redis/credentials.hpp>
 #include <ouro/kv/redis/resp.hpp>
 #include <ouro/kv/redis/url.hpp>
 #include <ouro/net/backoff.hpp>
 #include <ouro/net/session.hpp>
+#include <ouro/net/socket_options.hpp>
 #include <ouro/net/stream.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/sync/auto_reset_event.hpp>
@@ -21,18 +23,27 @@
 #include <utility>
 #include <vector>
 
+namespace ouro::net {
+class resolver;
+}
+
 namespace ouro::redis {
 
 /// How to be with one server.
 struct session_options {
     address where;
-    std::string user;      ///< empty: the default user
-    std::string password;  ///< when this is empty, too: no AUTH
+    std::string user;                          ///< empty: the default user
+    std::string password;                      ///< when this is empty, too: no AUTH
+    credential_source* credentials = nullptr;  ///< says both instead, in every handshake
     std::uint32_t database = 0;
     std::string client_name;  ///< for CLIENT SETNAME; empty: none
-    int protocol = 3;         ///< 3: RESP3 where the server has it; 2: RESP2
-    bool pubsub = false;      ///< for pub/sub only: under RESP2 its messages look like replies
-    bool replica = false;     ///< sends READONLY: reads from a replica of a cluster
+    bool library_info =
+        true;  ///< tells the server our name and version: CLIENT SETINFO, with RESP3
+    /// 3: RESP3 where the server has it; 2: RESP2, and HELLO, which has one name more that a proxy
+    /// may not know, is not sent.
+    int protocol = 3;
+    bool pubsub = false;   ///< for pub/sub only: under RESP2 its messages look like replies
+    bool replica = false;  ///< sends READONLY: reads from a replica of a cluster
     /// What ROLE must say, as a part of the handshake: "master", "slave". Any other answer ends the
     /// attempt with errc::unhealthy. A literal; empty: whatever it is.
     std::string_view role;
@@ -43,7 +54,11 @@ struct session_options {
     duration connect_timeout = std::chrono::seconds(5);  ///< for connection and handshake
     duration idle_ping = std::chrono::seconds(30);  ///< PING after so long a silence; zero: none
     bool reconnect = true;                          ///< false: it ends with its first connection
-    net::backoff_options backoff;                   ///< between attempts to connect
+    /// Between attempts to connect. A connection that did not last as long as the ceiling counts as
+    /// one more failure: the waits go on growing.
+    net::backoff_options backoff;
+    net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
+    net::resolver* names = nullptr;                      ///< see net::connect_options
     std::uint8_t repeats = 1;       ///< times that a read is sent again after a lost connection
     bool repeat_writes = false;     ///< … and writes, too: for those that may be done twice
     bool abandon_closes = false;    ///< a caller that gives up ends the connection: for blocking
@@ -91,6 +106,9 @@ protected:
 /// write), reads replies, and waits between attempts. What is asked meanwhile waits in the queue
 /// until its time is up; a refusal that trying again cannot mend (a wrong password, a server that
 /// does not speak RESP) fails it at once.
+///
+/// Whatever is said against HELLO, unless it is about who we are or passes with time, leads to
+/// RESP2; so does a connection that is closed in answer to it, and then on another one.
 class session final : public net::session, public std::enable_shared_from_this<session> {
 public:
     /// Starts connecting. The session is closed when the last copy of the pointer dies.
@@ -108,6 +126,12 @@ public:
     void close() noexcept;
     /// The same, and waits until the connection has been closed.
     task<> closed();
+
+    /// Asks who we are now, and says so on the connection that there is: AUTH, between the requests
+    /// of others, none of which is harmed. Without a connection nothing is to be done: the next
+    /// handshake asks anyhow. Throws `error` with the server's words when it refuses; it goes on
+    /// with the login before then. And what the source of credentials throws.
+    task<> reauthenticate();
 
     bool is_connected() const noexcept { return connected() && !is_closed(); }
     bool is_closed() const noexcept { return stopped(); }
@@ -142,6 +166,15 @@ public:
     /// Fails the requests that wait to be sent.
     void fail_waiting(std::error_code why) noexcept { fail_queued(why); }
 
+    /// It is not any more what its handshake has made of it, or should not be used much longer: who
+    /// lends it to one after the other lends it no more.
+    void spoil() noexcept { spoiled_ = true; }
+    bool is_spoiled() const noexcept { return spoiled_; }
+
+    /// What came is no answer to what was asked: gives up the connection, whose replies may be
+    /// anybody's.
+    void distrust() noexcept;
+
     /// Receives nothing more until `resume`, and leaves what has arrived where it is; no PING is
     /// sent meanwhile. For connections on which nobody waits for a reply.
     void pause() noexcept { pause_reading(); }
@@ -159,16 +192,24 @@ private:
     task<> keep_connected();
     task<result<void>> attempt();
     task<result<void>> establish();
+    task<std::error_code> connect();
+    task<std::error_code> identify();
+    task<credentials> login();
     task<std::error_code> shake_hands();
+    task<std::error_code> shake_hands_without_hello();
+    bool may_do_without_hello(std::error_code why) const noexcept;
     task<std::error_code> greet(int version);
     task<std::error_code> read_reply();
     std::error_code check_greeting(const command& asked);
     std::error_code check_role(const value& said);
     std::error_code refuse(std::error_code code, std::string_view words) noexcept;
+    void add_advice(std::string_view words) noexcept;
     task<> ping_when_idle();
 
     result<std::size_t> take(std::span<const std::byte> ready) override;
+    result<std::size_t> parse(std::span<const std::byte> ready);
     std::error_code deliver(const value& from);
+    void met_read_only() noexcept;
     template <class Tell>
     void tell(Tell what) noexcept {
         observers_.for_each(what);
@@ -177,23 +218,36 @@ private:
     bool is_push(const value& from) const noexcept;
     void abandoned() noexcept override;
 
+    /// What became of HELLO in the present attempt.
+    enum class hello : std::uint8_t {
+        none,     // not sent, taken, or without a word
+        refused,  // with an error
+        cut,      // the connection was closed instead of a reply
+    };
+
     session_options options_;
     intrusive_list<session_observer, session_observer> observers_;
     net::stream connection_;
     std::optional<net::reader> in_;  // while there is a connection
     resp_parser parser_;
-    reply answer_;  // the last one to the handshake
+    reply answer_;     // the last one to the handshake
+    credentials who_;  // as the server was told last
+    hello hello_ = hello::none;
     refusal refusal_;
     net::backoff wait_;
-    event tried_;                  // set once the first attempt has succeeded or failed
-    event over_;                   // set when the task has ended
-    event told_;                   // of one that is guided: where to go next
-    auto_reset_event called_off_;  // the attempt under way
+    net::backoff between_read_only_;  // connections that were left because of READONLY
+    time_point read_only_counts_;     // from then on
+    event tried_;                     // set once the first attempt has succeeded or failed
+    event over_;                      // set when the task has ended
+    event told_;                      // of one that is guided: where to go next
+    auto_reset_event called_off_;     // the attempt under way
     std::optional<join_handle<void>> runner_;
-    std::uint64_t moves_ = 0;  // times that it was told to go elsewhere
-    std::uint64_t taken_ = 0;  // replies and pushes
+    std::uint64_t moves_ = 0;        // times that it was told to go elsewhere
+    std::uint64_t taken_ = 0;        // replies and pushes
+    std::uint64_t connections_ = 0;  // that were made
     std::int64_t id_ = 0;
     int protocol_ = 0;
+    bool spoiled_ = false;
 };
 
 }  // namespace ouro::redis

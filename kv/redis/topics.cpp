@@ -1,5 +1,7 @@
 #include <ouro/kv/redis/topics.hpp>
 
+#include <ouro/kv/redis/slots.hpp>
+
 #include <algorithm>
 #include <new>
 #include <utility>
@@ -163,8 +165,21 @@ std::span<const std::byte> topic_table::compose() {
     for (const bool subscribe : {false, true})
         for (const topic_kind kind : {topic_kind::channel, topic_kind::pattern})
             add_part(subscribe, kind, together[subscribe][static_cast<std::size_t>(kind)]);
-    append(bytes_, verb::ping, {});
+    add_fence();
     return bytes_;
+}
+
+std::span<const std::byte> topic_table::compose_nothing() {
+    abandon_round();
+    bytes_.clear();
+    add_fence();
+    return bytes_;
+}
+
+void topic_table::add_fence() {
+    token_ = "round " + std::to_string(++rounds_);
+    const arg token(token_);
+    append(bytes_, verb::ping, {&token, 1});
 }
 
 void topic_table::add_part(bool subscribe, topic_kind kind, std::span<topic* const> some) {
@@ -176,21 +191,71 @@ void topic_table::add_part(bool subscribe, topic_kind kind, std::span<topic* con
         one->is = subscribe ? topic::state::subscribing : topic::state::unsubscribing;
         one->part = static_cast<std::uint32_t>(parts_.size());
     }
-    parts_.push_back({.names = static_cast<std::uint32_t>(some.size())});
+    const bool shard = kind == topic_kind::shard;
+    parts_.push_back({.names = static_cast<std::uint32_t>(some.size()),
+                      .subscribe = subscribe,
+                      .shard = shard,
+                      .slot = shard ? slot_of(names.front()) : std::uint16_t{0}});
     const arg all{std::span<const std::string_view>(names)};
     append(bytes_, verb_of(subscribe, kind), {&all, 1});
 }
 
-bool topic_table::reply(const value& from) {
-    const auto next =
-        std::find_if(parts_.begin(), parts_.end(), [](const part& one) { return !one.complete(); });
-    if (from.is_error() && next != parts_.end()) {
-        next->code = code_of(from.text());
-        next->words = from.text();
-        return false;
+topic_table::answer topic_table::reply(const value& from) {
+    if (!from.is_error() && !is_token(from)) return answer::foreign;
+    if (from.is_error() && !is_of_fence(from.text())) {
+        failures_.push_back({code_of(from.text()), std::string(from.text()), answered_, {}});
+        if (const auto said = read_redirection(from.text(), {})) failures_.back().slot = said->slot;
+        return answer::more;
     }
+    blame();
     end_round();
-    return true;
+    return answer::last;
+}
+
+/// Under RESP2 a PING is answered by an array once there are subscriptions.
+bool topic_table::is_token(const value& from) const noexcept {
+    if (token_.empty()) return false;
+    if (from.has_text()) return from.text() == token_;
+    return from.kind() == type::array && from.size() == 2 && from[1].has_text() &&
+           from[1].text() == token_;
+}
+
+/// Whether an error is that of the PING: by its words, or because every command has its answer.
+bool topic_table::is_of_fence(std::string_view words) const noexcept {
+    if (words.find("'ping' command") != words.npos) return true;
+    const auto may_fail = std::count_if(parts_.begin(), parts_.end(), [](const part& each) {
+        return each.open() || each.doubtful();
+    });
+    return failures_.size() >= static_cast<std::size_t>(may_fail);
+}
+
+/// Gives every error to the command that it was the answer to.
+void topic_table::blame() noexcept {
+    auto next = failures_.begin();
+    auto missing =
+        std::count_if(parts_.begin(), parts_.end(), [](const part& each) { return each.open(); });
+    for (std::size_t index = 0; index < parts_.size() && next != failures_.end(); ++index) {
+        part& each = parts_[index];
+        if (each.open()) {
+            --missing;
+        } else {
+            // It was the server's own news if there are more errors than commands without answer.
+            if (!each.doubtful() || index < next->behind) continue;
+            if (failures_.end() - next <= missing) continue;
+            if (next->slot && *next->slot != each.slot) continue;
+        }
+        each.code = next->code;
+        each.words = std::move(next->words);
+        ++next;
+    }
+}
+
+void topic_table::forget_round() noexcept {
+    in_round_.clear();
+    parts_.clear();
+    failures_.clear();
+    answered_ = 0;
+    token_.clear();
 }
 
 void topic_table::end_round() noexcept {
@@ -206,11 +271,12 @@ void topic_table::end_round() noexcept {
         }
         consider(*one);
     }
-    in_round_.clear();
-    parts_.clear();
+    forget_round();
 }
 
 void topic_table::refuse(topic& one, const part& why) noexcept {
+    // The server would not be asked, having given it up by itself: that is what was wanted.
+    if (!why.subscribe && one.is != topic::state::unsubscribing) return;
     one.code = why.code;
     one.words = why.words;
     if (one.is == topic::state::unsubscribing) {
@@ -247,8 +313,7 @@ void topic_table::abandon_round() noexcept {
         }
         consider(*one);
     }
-    in_round_.clear();
-    parts_.clear();
+    forget_round();
 }
 
 // Confirmations and the loss of the connection.
@@ -257,16 +322,21 @@ void topic_table::confirm(topic& one, bool subscribed) noexcept {
     if (subscribed) {
         if (one.is != topic::state::subscribing) return;
         one.is = topic::state::present;
-        ++parts_[one.part].confirmed;
+        confirm_part(one, true);
         came_back(one);
     } else if (one.is == topic::state::unsubscribing) {
         one.is = topic::state::absent;
-        ++parts_[one.part].confirmed;
+        confirm_part(one, one.kind != topic_kind::shard);
     } else if (one.heard()) {  // nobody asked for it: the slot of a shard channel has moved
         expel(one, "the server ended the subscription");
         one.is = topic::state::absent;
         consider(one);
     }
+}
+
+void topic_table::confirm_part(const topic& one, bool sure) noexcept {
+    ++parts_[one.part].confirmed;
+    if (sure) answered_ = std::max<std::size_t>(answered_, one.part + 1);
 }
 
 /// The server knows the topic: so do its members.

@@ -1,6 +1,6 @@
 // topics.hpp: who wants to hear what on one connection, and what the server has been told of it.
 //
-//   listener ──membership── topic ──changed──> compose() ──> SUBSCRIBE …, UNSUBSCRIBE …, PING
+//   listener ──membership── topic ──changed──> compose() ──> SUBSCRIBE …, UNSUBSCRIBE …, PING token
 //                             ^                                        │
 //                             └── confirmations (pushes), errors <─────┘
 //
@@ -8,15 +8,19 @@
 //     they differ is in the list of the changed ones, and the next round mends all of them in one
 //     write. So who comes and goes while a round is on its way needs no special care, and a new
 //     connection is a round that begins with nothing.
-//  2. One round is on its way at a time: confirmations between its sending and its PING belong to
-//     it.
+//  2. One round is on its way at a time: confirmations between its sending and the reply to its PING
+//     belong to it. The PING has a token that no other round has, and only the token ends the round.
 //  3. A subscribing command that succeeds has no reply, only pushes, one for each name; when it
 //     fails, it has an error and no push. Replies come in the order of the commands, so an error
-//     belongs to the first command whose confirmations have not all come; and when they all have,
-//     what comes is the reply to the PING, whatever that is.
-//  4. A command of several names is refused as a whole. Each name then gets a command of its own,
+//     belongs to the first command whose confirmations have not all come.
+//  4. When the slot of a shard channel moves, the server says `sunsubscribe` without being asked.
+//     This looks like the confirmation of a SUNSUBSCRIBE on its way, which then has an error
+//     all the same. So that push says that the channel is gone, and not that the command was
+//     answered; whose the errors are is known when the round is over. With every command answered
+//     for sure, an error is the PING's, and the round is over, too.
+//  5. A command of several names is refused as a whole. Each name then gets a command of its own,
 //     so that the one that is at fault is known and the others live.
-//  5. Who becomes a member of a topic that the server knows is heard at once; nothing is sent. The
+//  6. Who becomes a member of a topic that the server knows is heard at once; nothing is sent. The
 //     last one who leaves has it given up.
 #pragma once
 
@@ -30,6 +34,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -141,8 +146,15 @@ public:
     /// throws, for want of memory, call begin_again().
     std::span<const std::byte> compose();
     void begin_again() noexcept;
-    /// A reply to the round. True: it was that to the PING, and the round is over.
-    bool reply(const value& from);
+    /// Begins a round that is a PING and nothing else.
+    std::span<const std::byte> compose_nothing();
+    /// What a reply is to the round.
+    enum class answer : std::uint8_t {
+        more,     // an error of one of its commands; more will come
+        last,     // that to its PING: the round is over
+        foreign,  // none of its own: the connection is not to be trusted
+    };
+    answer reply(const value& from);
     /// The round ended without a reply to its PING.
     void abandon_round() noexcept;
 
@@ -178,16 +190,34 @@ private:
     struct part {
         std::uint32_t names = 0;
         std::uint32_t confirmed = 0;
+        bool subscribe = true;
+        bool shard = false;         // then it has one name
+        std::uint16_t slot = 0;     // of a shard channel
         std::error_code code = {};  // when it was refused
         std::string words = {};
 
-        bool complete() const noexcept { return code || confirmed == names; }
+        bool open() const noexcept { return confirmed < names; }
+        /// What confirmed it may have been the server's own news.
+        bool doubtful() const noexcept { return shard && !subscribe && !open(); }
+    };
+    /// An error reply to one of the commands of a round.
+    struct failure {
+        std::error_code code;
+        std::string words;
+        std::size_t behind;                 // the first commands, that had been answered for sure
+        std::optional<std::uint16_t> slot;  // that it says has moved
     };
 
     map& of(topic_kind kind) noexcept { return topics_[static_cast<std::size_t>(kind)]; }
     void consider(topic& one) noexcept;
     void add_part(bool subscribe, topic_kind kind, std::span<topic* const> some);
+    void add_fence();
+    bool is_token(const value& from) const noexcept;
+    bool is_of_fence(std::string_view words) const noexcept;
     void confirm(topic& one, bool subscribed) noexcept;
+    void confirm_part(const topic& one, bool sure) noexcept;
+    void blame() noexcept;
+    void forget_round() noexcept;
     void end_round() noexcept;
     void refuse(topic& one, const part& why) noexcept;
     void came_back(topic& one) noexcept;
@@ -204,8 +234,12 @@ private:
     intrusive_list<topic, topic> changed_;
     std::vector<topic*> in_round_;
     std::vector<part> parts_;
-    std::vector<std::byte> bytes_;  // of the round
-    std::size_t full_ = 0;          // listeners that hold the connection back
+    std::vector<failure> failures_;  // in the order in which they came
+    std::size_t answered_ = 0;       // the last part that was answered for sure, and those before
+    std::vector<std::byte> bytes_;   // of the round
+    std::string token_;              // of its PING; empty when there is none
+    std::uint64_t rounds_ = 0;
+    std::size_t full_ = 0;  // listeners that hold the connection back
     bool patient_ = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include <ouro/kv/redis/client_core.hpp>
 #include <ouro/kv/redis/error.hpp>
+#include <ouro/kv/redis/obstacle.hpp>
 #include <ouro/runtime/as_result.hpp>
 
 #include <new>
@@ -22,14 +23,14 @@ transaction::transaction(session& on, bool& watching) noexcept
 transaction::~transaction() = default;
 
 std::size_t transaction::add(const redis::command_info& what, std::span<const arg> arguments) {
-    if (client_ && changes_connection(what))
-        throw error(errc::not_shareable, net::fate::unsent, what.name, {});
+    if (!is_plain(what)) return add(redis::command(what, arguments));
     return batch_.add(what, arguments);
 }
 
 std::size_t transaction::add(const redis::command& what) {
-    if (client_ && changes_connection(what.info()))
-        throw error(errc::not_shareable, net::fate::unsent, what.name(), {});
+    const obstacle found = client_ ? obstacle_of(what) : obstacle::none;
+    if (found != obstacle::none && found != obstacle::blocks) throw refusal_of(what.name(), found);
+    if (session_ && changes_connection(what)) session_->spoil();
     return batch_.add(what);
 }
 

@@ -27,9 +27,8 @@ class client_core;
 /// MULTI, the commands and EXEC go out in one piece on the shared connection. Redis has no
 /// rollback: a command that fails when it runs (WRONGTYPE) says so in its handle, the others have
 /// run. One that is refused when it is queued (unknown, wrong number of arguments, out of memory)
-/// makes EXEC do nothing: errc::exec_aborted. Commands that change the connection (SELECT, MULTI)
-/// are refused with errc::not_shareable on a shared one; blocking ones do not block in here. Stays
-/// where it is, and must live as long as its handles.
+/// makes EXEC do nothing: errc::exec_aborted. What must not go on a shared connection (see obstacle)
+/// is refused with errc::not_shareable there; blocking ones do not block in here. Stays where it is, and must live as long as its handles.
 class transaction : public commands<transaction> {
 public:
     explicit transaction(std::shared_ptr<client_core> on) noexcept;
@@ -54,6 +53,16 @@ public:
     template <class T = reply>
     handle<T> command(std::string_view name, const words& arguments = {}) {
         return command<T>(name, arguments.args());
+    }
+    /// One that is in no table: see client.
+    template <class T = reply>
+    handle<T> command(std::string_view name, std::span<const arg> arguments,
+                      const command_options& how) {
+        return {batch_, add(redis::command(name, arguments, how))};
+    }
+    template <class T = reply>
+    handle<T> command(std::string_view name, const words& arguments, const command_options& how) {
+        return command<T>(name, arguments.args(), how);
     }
 
     /// Runs them. Throws redis::error: errc::conflict when a watched key was changed and nothing

@@ -287,8 +287,9 @@ result<url> url::parse(std::string_view text) {
     return parse(text, why);
 }
 
-result<url> url::parse(std::string_view text, std::string& why) {
+result<url> url::parse(std::string_view text, std::string& why, std::uint16_t port_if_none) {
     url made;
+    made.where.port = port_if_none;
     url_reader reader(text);
     const std::error_code refused = reader.read(made);
     if (!refused) return made;

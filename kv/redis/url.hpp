@@ -63,8 +63,10 @@ struct url {
     /// Reads `text`; errc::bad_url, errc::no_tls. Without a scheme it is [host][:port][/database].
     static result<url> parse(std::string_view text);
     /// The same, and says in `why` which part was refused, and what for. Nothing of the text is
-    /// quoted: any part may hold a password that was not encoded.
-    static result<url> parse(std::string_view text, std::string& why);
+    /// quoted: any part may hold a password that was not encoded. Without a port it is
+    /// `port_if_none`.
+    static result<url> parse(std::string_view text, std::string& why,
+                             std::uint16_t port_if_none = 6379);
     /// The same, and throws redis::error, whose words() are that.
     static url read(std::string_view text);
 };

@@ -54,7 +54,8 @@ class accept_core final : public op {
 public:
     accept_core(descriptor listening, accept_options options)
         : listening_(std::move(listening)), options_(options) {
-        OURO_ASSERT(listening_.is_open() && options_.queue_max > 0);
+        OURO_ASSERT(listening_.is_open() && options_.queue_max > 0 &&
+                    "acceptor: made of a listening socket, with a queue of at least 1");
     }
 
     int fd() const noexcept override { return listening_.number(); }
@@ -87,7 +88,9 @@ public:
 
     /// The acceptor is gone. Frees the core, now or with the final completion.
     void abandon() noexcept {
-        OURO_ASSERT(waiters_.empty() && "an acceptor is destroyed while somebody awaits it");
+        OURO_ASSERT(
+            waiters_.empty() &&
+            "listener: closed or destroyed while a task awaits accept(): cancel that task first");
         reactor& io = executor::current().io();
         paused_ = true;
         // Not shut down: others may hold the socket, too, and go on listening.
@@ -183,10 +186,14 @@ bool accept_op::suspend(promise_base& frame) noexcept {
         error_ = -ECANCELED;
         return false;
     }
-    starting_ = true;
-    from_->serve(*this);
-    starting_ = false;
-    if (!done_) return true;
+    if (from_) {
+        starting_ = true;
+        from_->serve(*this);
+        starting_ = false;
+        if (!done_) return true;
+    } else {
+        error_ = -EBADF;
+    }
     if (executor::current().spend()) {
         unwait();
         return false;
@@ -220,9 +227,13 @@ acceptor::acceptor(descriptor listening, accept_options options)
     }
 }
 
-void acceptor::pause() noexcept { core_->pause(); }
-void acceptor::resume() noexcept { core_->resume(); }
-bool acceptor::paused() const noexcept { return core_->paused(); }
+void acceptor::pause() noexcept {
+    if (core_) core_->pause();
+}
+void acceptor::resume() noexcept {
+    if (core_) core_->resume();
+}
+bool acceptor::paused() const noexcept { return core_ && core_->paused(); }
 std::size_t acceptor::queued() const noexcept { return core_ ? core_->queued() : 0; }
 int acceptor::number() const noexcept { return core_ ? core_->fd() : -1; }
 

@@ -24,9 +24,11 @@ struct accept_options {
 
 /// Waits for one connection; made by acceptor::accept. Lives in the awaiting frame, allocates
 /// nothing.
-class [[nodiscard]] accept_op final : public leaf, public list_hook<accept_op> {
+class [[nodiscard, gnu::warn_unused]] accept_op final : public leaf, public list_hook<accept_op> {
 public:
-    explicit accept_op(accept_core& from) noexcept : from_(&from) {}
+    /// `from` is null when the acceptor is closed: std::errc::bad_file_descriptor.
+    explicit accept_op(accept_core* from) noexcept : from_(from) {}
+    ~accept_op() { assert_awaited("accept"); }
 
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>
@@ -90,10 +92,8 @@ public:
     /// (std::errc::too_many_files_open, too_many_files_open_in_system), no memory
     /// (not_enough_memory, no_buffer_space); wait a little and call accept() again. Throws
     /// errc::cancelled; a connection that came first is delivered.
-    accept_op accept() noexcept {
-        OURO_ASSERT(is_open());
-        return accept_op(*core_);
-    }
+    /// On a closed or moved-from acceptor it throws std::errc::bad_file_descriptor.
+    accept_op accept() noexcept { return accept_op(core_); }
 
     /// Takes no more connections from the kernel, whose backlog then fills up. What was taken
     /// before is still handed out, and waiters go on waiting.

@@ -13,13 +13,16 @@ namespace ouro {
 ///
 /// Closing must not be refused, so it also works in a chain that was cancelled; it is as quick as
 /// the operations are to end. A descriptor that is not open stays so. One closes at a time.
-class [[nodiscard]] close_op final : public leaf, private idle_waiter {
+class [[nodiscard, gnu::warn_unused]] close_op final : public leaf, private idle_waiter {
 public:
     explicit close_op(descriptor& on) noexcept : on_(on) {}
+    ~close_op() { assert_awaited("close"); }
 
-    bool await_ready() const noexcept { return on_.idle(); }
+    bool await_ready() const noexcept { return false; }
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) noexcept {
+        note_awaited(by.promise());
+        if (on_.idle()) return false;
         wait_regardless(by.promise());
         on_.begin_close(*this);
         return true;

@@ -9,15 +9,20 @@ namespace ouro {
 
 void descriptor::close() noexcept {
     if (heir_) bequeath();
-    if (const int number = give_up(); number >= 0) executor::current("a socket or file").io().close(number);
+    if (const int number = give_up(); number >= 0)
+        executor::current("a socket or file").io().close(number);
 }
 
 void descriptor::close_at_once() noexcept {
-    if (const int number = give_up(); number >= 0) executor::current("a socket or file").io().close_at_once(number);
+    if (const int number = give_up(); number >= 0)
+        executor::current("a socket or file").io().close_at_once(number);
 }
 
 int descriptor::give_up() noexcept {
-    OURO_ASSERT(idle());
+    if (!idle())
+        misused(
+            "closed or destroyed while a task sends or receives on it: co_await close(), or "
+            "end that task first");
     waiter_ = nullptr;
     if (!is_open()) return -1;
     if (!at_home()) misused("closed on another worker than its own: release() there, adopt() here");
@@ -32,7 +37,7 @@ void descriptor::bequeath() noexcept {
 }
 
 int descriptor::release() noexcept {
-    OURO_ASSERT(idle());
+    if (!idle()) misused("released while a task sends or receives on it: end that task first");
     if (!is_open()) return -1;
     if (!at_home()) misused("released on another worker than its own");
     leases_.forget();
@@ -41,17 +46,14 @@ int descriptor::release() noexcept {
 }
 
 void descriptor::misused(const char* how) const noexcept {
-    char text[160];
-    std::snprintf(text, sizeof text, "descriptor %d: %s", number_, how);
-    const executor* here = executor::current_or_null();
-    const promise_base* frame = here ? here->running() : nullptr;
-    if (frame)
-        assertion_failed(text, frame->where.file_name(), static_cast<int>(frame->where.line()));
+    char text[200];
+    std::snprintf(text, sizeof text, "stream, socket or file %d: %s", number_, how);
     assertion_failed(text, __FILE__, __LINE__);
 }
 
 void descriptor::begin_close(idle_waiter& waiter) noexcept {
-    OURO_ASSERT(!idle() && !closing());
+    OURO_ASSERT(!idle());
+    if (closing()) misused("a second task closes it while one does: let one");
     // Each may end within its call, and the last one ends the waiting.
     op* const writing = writing_;
     waiter_ = &waiter;

@@ -36,7 +36,9 @@ protected:
 /// one it is an assertion. release() there and adopt() here hand it over.
 ///
 /// Knows the operation that reads and the one that writes: there is at most one of each in flight.
-/// Moving or closing it meanwhile is a bug, since the kernel would go on with the old number.
+/// A second one that begins meanwhile is an assertion, and so is moving or destroying it, since the
+/// kernel would go on with the old number. An operation on one that is closed or moved from is an
+/// error: std::errc::bad_file_descriptor.
 class descriptor {
 public:
     descriptor() noexcept = default;
@@ -46,10 +48,10 @@ public:
         : number_(std::exchange(other.number_, -1)),
           leases_(std::move(other.leases_)),
           home_(other.home_) {
-        OURO_ASSERT(other.idle());
+        if (!other.idle()) other.misused(moved_in_use);
     }
     descriptor& operator=(descriptor&& other) noexcept {
-        OURO_ASSERT(other.idle());
+        if (!other.idle()) other.misused(moved_in_use);
         close();
         number_ = std::exchange(other.number_, -1);
         leases_ = std::move(other.leases_);
@@ -65,19 +67,22 @@ public:
     op* reading() const noexcept { return reading_; }
     op* writing() const noexcept { return writing_; }
 
-    void begin_read(op& operation) noexcept {
-        OURO_ASSERT(is_open() && !closing());
-        if (!at_home())
-            misused("used on another worker than its own: release() there, adopt() here");
+    /// Notes what reads now. False when it is not open (closed, being closed, moved from), which is
+    /// an error of the operation's: std::errc::bad_file_descriptor.
+    [[nodiscard]] bool begin_read(op& operation) noexcept {
+        if (!is_open() || closing()) return false;
+        if (!at_home()) misused(used_elsewhere);
         if (reading_) misused("a second task receives while one does: let one, or take turns");
         reading_ = &operation;
+        return true;
     }
-    void begin_write(op& operation) noexcept {
-        OURO_ASSERT(is_open() && !closing());
-        if (!at_home())
-            misused("used on another worker than its own: release() there, adopt() here");
+    /// The same for what writes.
+    [[nodiscard]] bool begin_write(op& operation) noexcept {
+        if (!is_open() || closing()) return false;
+        if (!at_home()) misused(used_elsewhere);
         if (writing_) misused("a second task sends while one does: use a writer, or take turns");
         writing_ = &operation;
+        return true;
     }
     void end_read() noexcept {
         reading_ = nullptr;
@@ -118,8 +123,13 @@ public:
 private:
     /// Its number for somebody to close; -1 when it is not open.
     int give_up() noexcept;
+    static constexpr const char* used_elsewhere =
+        "used on another worker than its own: release() there, adopt() here";
+    static constexpr const char* moved_in_use =
+        "moved while a task sends or receives on it: await that first, or refer to it";
+
     bool at_home() const noexcept { return !home_ || home_ == executor::current_or_null(); }
-    /// Ends the program as an assertion does, and names the place in the running task.
+    /// Ends the program as an assertion does.
     [[noreturn]] void misused(const char* how) const noexcept;
     void operation_ended() noexcept;
     void bequeath() noexcept;

@@ -3,7 +3,8 @@
 namespace ouro {
 
 file& file::operator=(file&& other) noexcept {
-    OURO_ASSERT(handle_.users == 0 && other.handle_.users == 0);
+    OURO_ASSERT(handle_.users == 0 && other.handle_.users == 0 &&
+                "file: moved while an operation is in flight: await that first");
     handle_.fd = std::move(other.handle_.fd);
     return *this;
 }

@@ -28,6 +28,15 @@ bool file_op::suspend(promise_base& frame) noexcept {
         result_ = -ECANCELED;
         return false;
     }
+    if (!usable()) {
+        result_ = -EBADF;
+        if (executor::current().spend()) {
+            unwait();
+            return false;
+        }
+        resume();
+        return true;
+    }
     begin_use();
     if (executor::current().io().performs_files()) {
         submit();
@@ -40,6 +49,8 @@ bool file_op::suspend(promise_base& frame) noexcept {
     unwait();
     return false;
 }
+
+bool file_op::usable() const noexcept { return !on_ || on_->fd.is_open(); }
 
 void file_op::begin_use() noexcept {
     if (on_) ++on_->users;
@@ -118,8 +129,11 @@ int file_size_op::attempt() noexcept {
     return errno_result(::statx(fd(), "", AT_EMPTY_PATH, STATX_SIZE, &found_));
 }
 
+bool close_file_op::usable() const noexcept { return closing_.fd.is_open(); }
+
 void close_file_op::begin_use() noexcept {
-    OURO_ASSERT(closing_.users == 0 && "closed under an operation");
+    OURO_ASSERT(closing_.users == 0 &&
+                "file: closed while an operation is in flight: await that first");
     number_ = closing_.fd.release();
 }
 

@@ -46,7 +46,7 @@ protected:
     /// `on` is null when the operation makes the descriptor.
     file_op(file_handle* on, const char* name) noexcept
         : blocking_job(blocking_lane::files), on_(on), name_(name) {}
-    ~file_op() = default;
+    ~file_op() { assert_awaited(name_); }
 
     /// A count or descriptor, or the error.
     result<std::size_t> outcome() const noexcept {
@@ -59,6 +59,8 @@ protected:
     bool not_done() const noexcept { return refused_ || result_ == -ECANCELED; }
 
 private:
+    /// False when what it works on is not open.
+    virtual bool usable() const noexcept;
     /// Around the time in which the kernel or a helper thread uses the descriptor.
     virtual void begin_use() noexcept;
     virtual void end_use() noexcept;
@@ -77,7 +79,7 @@ private:
 };
 
 /// Opens a file; see open(2) for flags and mode. The descriptor is closed on exec.
-class [[nodiscard]] open_op final : public file_op {
+class [[nodiscard, gnu::warn_unused]] open_op final : public file_op {
 public:
     explicit open_op(std::string path, int flags = O_RDONLY, mode_t mode = 0666) noexcept
         : file_op(nullptr, "open"), path_(std::move(path)), flags_(flags), mode_(mode) {}
@@ -99,7 +101,7 @@ private:
 };
 
 /// Reads up to `into.size()` bytes at `offset`; 0 at the end of the file.
-class [[nodiscard]] read_at_op final : public file_op {
+class [[nodiscard, gnu::warn_unused]] read_at_op final : public file_op {
 public:
     read_at_op(file_handle& on, std::span<std::byte> into, std::uint64_t offset) noexcept
         : file_op(&on, "read"), into_(into), offset_(offset) {}
@@ -116,7 +118,7 @@ private:
 };
 
 /// Writes from the front of `from` at `offset`; yields how many bytes were written.
-class [[nodiscard]] write_at_op final : public file_op {
+class [[nodiscard, gnu::warn_unused]] write_at_op final : public file_op {
 public:
     write_at_op(file_handle& on, std::span<const std::byte> from, std::uint64_t offset) noexcept
         : file_op(&on, "write"), from_(from), offset_(offset) {}
@@ -133,7 +135,7 @@ private:
 };
 
 /// Waits until what was written has reached the disk.
-class [[nodiscard]] sync_file_op final : public file_op {
+class [[nodiscard, gnu::warn_unused]] sync_file_op final : public file_op {
 public:
     enum class what : std::uint8_t {
         everything,  ///< fsync
@@ -153,7 +155,7 @@ private:
 };
 
 /// Asks for the size in bytes.
-class [[nodiscard]] file_size_op final : public file_op {
+class [[nodiscard, gnu::warn_unused]] file_size_op final : public file_op {
 public:
     explicit file_size_op(file_handle& on) noexcept : file_op(&on, "size") {}
 
@@ -174,7 +176,7 @@ private:
 };
 
 /// Closes and reports what only then comes to light, such as a full disk behind a network.
-class [[nodiscard]] close_file_op final : public file_op {
+class [[nodiscard, gnu::warn_unused]] close_file_op final : public file_op {
 public:
     explicit close_file_op(file_handle& on) noexcept : file_op(nullptr, "close"), closing_(on) {
         done_when_interrupted();
@@ -188,6 +190,7 @@ public:
     }
 
 private:
+    bool usable() const noexcept override;
     void begin_use() noexcept override;
     void end_use() noexcept override;
     void prepare(io_uring_sqe& entry) noexcept override;

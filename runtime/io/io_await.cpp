@@ -11,11 +11,14 @@ bool io_await::suspend(promise_base& frame) noexcept {
         result_ = -ECANCELED;
         return false;
     }
-    side_ == side::read ? on_->begin_read(*this) : on_->begin_write(*this);
-    starting_ = true;
-    const bool pending = submit();
-    starting_ = false;
-    if (pending) return true;
+    if (side_ == side::read ? on_->begin_read(*this) : on_->begin_write(*this)) {
+        starting_ = true;
+        const bool pending = submit();
+        starting_ = false;
+        if (pending) return true;
+    } else {
+        result_ = -EBADF;
+    }
     // Completed without suspending; a task that does so again and again must yield in between.
     if (executor::current().spend()) {
         unwait();

@@ -11,7 +11,7 @@
 namespace ouro {
 
 /// One operation on one descriptor, in the awaiting frame, for one await.
-class io_await : public op, public leaf {
+class [[nodiscard, gnu::warn_unused]] io_await : public op, public leaf {
 public:
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>
@@ -28,7 +28,7 @@ protected:
     /// `name` is what dumps say: "recv", "accept".
     io_await(descriptor& on, side which, const char* name) noexcept
         : on_(&on), name_(name), side_(which) {}
-    ~io_await() = default;
+    ~io_await() { assert_awaited(name_); }
 
     readiness needs() const noexcept override {
         return side_ == side::read ? readiness::readable : readiness::writable;

@@ -35,11 +35,14 @@ bool leased_recv_op::suspend(promise_base& frame) noexcept {
         error_ = errc::cancelled;
         return false;
     }
-    on_->begin_read(*this);
-    starting_ = true;
-    start();
-    starting_ = false;
-    if (!done_) return true;
+    if (on_->begin_read(*this)) {
+        starting_ = true;
+        start();
+        starting_ = false;
+        if (!done_) return true;
+    } else {
+        error_ = error_of(-EBADF);
+    }
     if (executor::current().spend()) {
         unwait();
         return false;

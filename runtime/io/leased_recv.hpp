@@ -20,10 +20,12 @@ namespace ouro {
 /// reactor_options::leases_per_descriptor leases at a time; beyond that it fails with
 /// errc::no_buffers at once. It throws errc::cancelled, also while it waits for a buffer; data
 /// that came first is delivered.
-class [[nodiscard]] leased_recv_op final : public op, public leaf, private buffer_waiter {
+class [[nodiscard, gnu::warn_unused]] leased_recv_op final : public op,
+                                                             public leaf,
+                                                             private buffer_waiter {
 public:
     explicit leased_recv_op(descriptor& on) noexcept : on_(&on) {}
-    ~leased_recv_op() = default;
+    ~leased_recv_op() { assert_awaited("recv"); }
 
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>

@@ -13,7 +13,7 @@
 namespace ouro {
 
 /// Receives up to `into.size()` bytes; 0 means the peer closed its side.
-class [[nodiscard]] recv_op final : public io_await {
+class [[nodiscard, gnu::warn_unused]] recv_op final : public io_await {
 public:
     recv_op(descriptor& on, std::span<std::byte> into) noexcept
         : io_await(on, side::read, "recv"), into_(into) {}
@@ -30,7 +30,7 @@ private:
 
 /// Sends from the front of `from`; yields how many bytes the kernel took, at least 1 unless `from`
 /// is empty. A vanished peer is std::errc::broken_pipe or connection_reset, never a signal.
-class [[nodiscard]] send_op final : public io_await {
+class [[nodiscard, gnu::warn_unused]] send_op final : public io_await {
 public:
     send_op(descriptor& on, std::span<const std::byte> from, int flags = 0) noexcept
         : io_await(on, side::write, "send"), from_(from), flags_(flags) {}
@@ -67,7 +67,7 @@ private:
 };
 
 /// Sends from several places in one call.
-class [[nodiscard]] send_vector_op final : public send_message_op {
+class [[nodiscard, gnu::warn_unused]] send_vector_op final : public send_message_op {
 public:
     /// The vectors must stay until it completes; at most IOV_MAX (1024) are used.
     send_vector_op(descriptor& on, std::span<const iovec> from) noexcept : send_message_op(on) {
@@ -96,7 +96,7 @@ private:
 /// Connects to an address, which is copied. Where a Unix socket's backlog is full, a ring waits for
 /// room (as long as SO_SNDTIMEO, then -EAGAIN) and epoll fails with
 /// std::errc::device_or_resource_busy.
-class [[nodiscard]] connect_op final : public io_await {
+class [[nodiscard, gnu::warn_unused]] connect_op final : public io_await {
 public:
     connect_op(descriptor& on, const sockaddr* address, socklen_t length) noexcept;
 
@@ -113,7 +113,7 @@ private:
 };
 
 /// Waits until the descriptor is readable or writable, for libraries that do their own I/O.
-class [[nodiscard]] poll_op final : public io_await {
+class [[nodiscard, gnu::warn_unused]] poll_op final : public io_await {
 public:
     enum class event : std::uint8_t { readable, writable };
 

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <new>
 #include <utility>
 
 namespace ouro::sim {
@@ -40,10 +41,17 @@ reactor::~reactor() { ::sem_destroy(&wakes_); }
 
 bool reactor::submit(op& operation) noexcept {
     begin(operation);
-    auto started = std::make_unique<pending>(operation, *this);
+    pending* started = nullptr;
+    try {
+        auto made = std::make_unique<pending>(operation, *this);
+        started = made.get();
+        pending_.emplace(&operation, std::move(made));
+    } catch (const std::bad_alloc&) {
+        finish(operation, -ENOMEM, 0);
+        return false;
+    }
     world_.note(happening::started, started->kind());
     started_.push_back(*started);
-    pending_.emplace(&operation, std::move(started));
     return true;
 }
 

@@ -10,8 +10,8 @@ namespace ouro {
 /// How a simulation is run.
 struct simulation_options {
     std::uint64_t seed = 1;  ///< decides every order, split and delay that is left to chance
-    turn_limits turn;
-    reactor_options reactor;              ///< of which the receive buffers count
+    turn_limits turn = {};
+    reactor_options reactor = {};         ///< of which the receive buffers count
     std::uint64_t* trace_hash = nullptr;  ///< receives the hash of everything that happened
 };
 

@@ -9,7 +9,7 @@
 namespace ouro {
 
 /// Waits until nothing else can go on by itself; made by settle().
-class [[nodiscard]] settle_await final : public leaf, private flusher {
+class [[nodiscard, gnu::warn_unused]] settle_await final : public leaf, private flusher {
 public:
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>

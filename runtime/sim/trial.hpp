@@ -24,7 +24,7 @@ struct trial_options {
     std::uint64_t cancel_after = no_cancel;
     /// Real time after which a trial is taken for hanging; run_test reads OURO_PATIENCE (seconds).
     duration patience = std::chrono::seconds(60);
-    turn_limits turn;
+    turn_limits turn = {};
 
     static constexpr std::uint64_t no_cancel = ~std::uint64_t{0};
 };

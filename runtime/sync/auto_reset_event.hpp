@@ -44,7 +44,8 @@ private:
 };
 
 /// Waits for a signal; see auto_reset_event::wait.
-class auto_reset_event::wait_op final : public sync_op<wait_op, void> {
+class [[nodiscard, gnu::warn_unused]] auto_reset_event::wait_op final
+    : public sync_op<wait_op, void> {
 public:
     explicit wait_op(auto_reset_event& of) noexcept : sync_op("auto_reset_event"), of_(of) {}
 

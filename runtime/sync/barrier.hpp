@@ -16,7 +16,9 @@ public:
     class arrive_op;
 
     /// `parties`, at least 1, is how many must come.
-    explicit barrier(std::size_t parties) noexcept : parties_(parties) { OURO_ASSERT(parties > 0); }
+    explicit barrier(std::size_t parties) noexcept : parties_(parties) {
+        OURO_ASSERT(parties > 0 && "barrier: made for nobody: parties is at least 1");
+    }
 
     /// Waits until all have come, and then yields true to the one that came last and false to the
     /// others. Throws errc::cancelled; a cancelled arrival does not count.
@@ -47,7 +49,7 @@ private:
 };
 
 /// Waits for the others; see barrier::arrive_and_wait.
-class barrier::arrive_op final : public sync_op<arrive_op, bool> {
+class [[nodiscard, gnu::warn_unused]] barrier::arrive_op final : public sync_op<arrive_op, bool> {
 public:
     explicit arrive_op(barrier& of) noexcept : sync_op("barrier"), of_(of) {}
 
@@ -67,7 +69,8 @@ private:
 inline barrier::arrive_op barrier::arrive_and_wait() noexcept { return arrive_op(*this); }
 
 inline void barrier::arrive_and_drop() noexcept {
-    OURO_ASSERT(parties_ > arrived_ && "everybody else waits already");
+    OURO_ASSERT(parties_ > arrived_ &&
+                "barrier: everybody else waits already: make it for one more");
     --parties_;
     if (arrived_ == 0 || arrived_ < parties_) return;
     waiters_.front<arrive_op>().leads_ = true;

@@ -44,7 +44,9 @@ public:
     class recv_op;
 
     /// Room for `capacity` values, at least 1, allocated now and never again.
-    explicit broadcast(std::size_t capacity) : slots_(capacity) { OURO_ASSERT(capacity > 0); }
+    explicit broadcast(std::size_t capacity) : slots_(capacity) {
+        OURO_ASSERT(capacity > 0 && "broadcast: keeps nothing: its capacity is at least 1");
+    }
     ~broadcast() {
         close();
         while (!following_.empty()) following_.pop_front().of_ = nullptr;
@@ -154,7 +156,8 @@ private:
 
 /// Waits for the next value; see broadcast::receiver::recv.
 template <std::copy_constructible T>
-class [[nodiscard]] broadcast<T>::recv_op final : public sync_op<recv_op, std::optional<T>> {
+class [[nodiscard, gnu::warn_unused]] broadcast<T>::recv_op final
+    : public sync_op<recv_op, std::optional<T>> {
     using base = sync_op<recv_op, std::optional<T>>;
 
 public:
@@ -182,7 +185,7 @@ private:
 
 template <std::copy_constructible T>
 std::size_t broadcast<T>::send(T value) {
-    OURO_ASSERT(!closed_ && "sent after close");
+    OURO_ASSERT(!closed_ && "broadcast: sent after close");
     if (receivers_ == 0) return 0;
     slot& into = at(next_);
     into.value.reset();
@@ -205,7 +208,8 @@ void broadcast<T>::receiver::leave() noexcept {
 
 template <std::copy_constructible T>
 typename broadcast<T>::receiver broadcast<T>::receiver::clone() const noexcept {
-    OURO_ASSERT(of_ != nullptr && "the broadcast of this receiver is gone");
+    OURO_ASSERT(of_ != nullptr &&
+                "broadcast: the broadcast of this receiver is gone: let it live longer");
     receiver twin(*of_);
     twin.position_ = position_;
     for (std::uint64_t at = std::max(position_, of_->oldest()); at < of_->next_; ++at)

@@ -51,7 +51,8 @@ public:
     /// receiver that takes the value.
     explicit channel(std::size_t capacity) : items_(capacity) {}
     ~channel() {
-        OURO_ASSERT(permits_ == 0 && "a channel outlives its permits");
+        OURO_ASSERT(permits_ == 0 &&
+                    "channel: destroyed while a permit lives: a channel outlives its permits");
         close();
     }
     channel(const channel&) = delete;
@@ -142,7 +143,7 @@ public:
 
     /// Sends without waiting and without fail, also after close(). Once.
     void send(T value) noexcept {
-        OURO_ASSERT(of_ != nullptr);
+        OURO_ASSERT(of_ != nullptr && "channel: sent by a permit that was used or moved from");
         channel& of = *std::exchange(of_, nullptr);
         --of.permits_;
         of.put(std::move(value));
@@ -176,7 +177,7 @@ private:
 
 /// Sends what it refers to; see channel::send.
 template <class T>
-class channel<T>::send_op : public sync_op<send_op, void, sender> {
+class [[nodiscard, gnu::warn_unused]] channel<T>::send_op : public sync_op<send_op, void, sender> {
     using base = sync_op<send_op, void, sender>;
 
 public:
@@ -206,12 +207,14 @@ public:
 
 /// Waits for a slot to keep; see channel::reserve.
 template <class T>
-class channel<T>::reserve_op final : public sync_op<reserve_op, permit, sender> {
+class [[nodiscard, gnu::warn_unused]] channel<T>::reserve_op final
+    : public sync_op<reserve_op, permit, sender> {
     using base = sync_op<reserve_op, permit, sender>;
 
 public:
     explicit reserve_op(channel& of) noexcept : base(of, nullptr, "channel reserve") {
-        OURO_ASSERT(of.capacity() > 0 && "a rendezvous has no slots");
+        OURO_ASSERT(of.capacity() > 0 &&
+                    "channel: a rendezvous has no slots: send, or give it a capacity");
     }
 
 private:
@@ -231,7 +234,8 @@ private:
 
 /// Waits for a value; see channel::recv.
 template <class T>
-class channel<T>::recv_op final : public sync_op<recv_op, std::optional<T>> {
+class [[nodiscard, gnu::warn_unused]] channel<T>::recv_op final
+    : public sync_op<recv_op, std::optional<T>> {
     using base = sync_op<recv_op, std::optional<T>>;
 
 public:

@@ -3,6 +3,7 @@
 namespace ouro {
 
 bool condition::wait_op::suspend(promise_base& frame) noexcept {
+    note_awaited(frame);
     if (frame.owner->cancelled()) {
         interrupted_ = true;
         if (may_go_on(executor::current())) return false;

@@ -47,10 +47,11 @@ private:
 };
 
 /// Waits for a notification, then for the lock; see condition::wait.
-class [[nodiscard]] condition::wait_op final : public waiter {
+class [[nodiscard, gnu::warn_unused]] condition::wait_op final : public waiter {
 public:
     wait_op(condition& of, mutex::guard& held) noexcept
         : waiter("condition"), of_(of), lock_(*held.of_) {}
+    ~wait_op() { assert_awaited(what()); }
 
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>
@@ -84,7 +85,9 @@ private:
 };
 
 inline condition::wait_op condition::wait(mutex::guard& held) noexcept {
-    OURO_ASSERT(held && "a condition is waited for with the lock held");
+    OURO_ASSERT(
+        held &&
+        "condition: waited for without the lock: a condition is waited for with the lock held");
     return wait_op(*this, held);
 }
 

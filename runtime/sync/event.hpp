@@ -35,7 +35,7 @@ private:
 };
 
 /// Waits for the flag; see event::wait.
-class event::wait_op final : public sync_op<wait_op, void> {
+class [[nodiscard, gnu::warn_unused]] event::wait_op final : public sync_op<wait_op, void> {
 public:
     explicit wait_op(event& of) noexcept : sync_op("event"), of_(of) {}
 

@@ -18,7 +18,8 @@ public:
 
     /// `count` arrivals, at most as many as are left. The last one wakes all who wait.
     void count_down(std::size_t count = 1) noexcept {
-        OURO_ASSERT(count <= left_ && "more arrivals than the latch was made for");
+        OURO_ASSERT(count <= left_ &&
+                    "latch: more arrivals than the latch was made for: count those who arrive");
         left_ -= count;
         if (left_ == 0) waiters_.wake_all();
     }
@@ -40,7 +41,7 @@ private:
 };
 
 /// Waits for the latch to open; see latch::wait.
-class latch::wait_op final : public sync_op<wait_op, void> {
+class [[nodiscard, gnu::warn_unused]] latch::wait_op final : public sync_op<wait_op, void> {
 public:
     explicit wait_op(latch& of) noexcept : sync_op("latch"), of_(of) {}
 

@@ -21,7 +21,9 @@ public:
     class lock_op;
 
     mutex() noexcept = default;
-    ~mutex() { OURO_ASSERT(!locked_ && "a locked mutex is destroyed"); }
+    ~mutex() {
+        OURO_ASSERT(!locked_ && "mutex: a locked mutex is destroyed: let its guard die first");
+    }
 
     /// Waits for the lock and yields a guard. Throws errc::cancelled; a cancelled waiter does not
     /// hold the lock.
@@ -72,7 +74,7 @@ public:
 
     /// Gives the lock back before the guard dies.
     void unlock() noexcept {
-        OURO_ASSERT(of_ != nullptr);
+        OURO_ASSERT(of_ != nullptr && "mutex: unlocked by a guard that holds nothing");
         std::exchange(of_, nullptr)->unlock();
     }
 
@@ -86,7 +88,7 @@ private:
 };
 
 /// Waits for the lock; see mutex::lock.
-class mutex::lock_op final : public sync_op<lock_op, guard> {
+class [[nodiscard, gnu::warn_unused]] mutex::lock_op final : public sync_op<lock_op, guard> {
 public:
     explicit lock_op(mutex& of) noexcept : sync_op("mutex"), of_(of) {}
 

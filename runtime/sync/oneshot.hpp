@@ -111,7 +111,8 @@ oneshot_ends<T> oneshot() noexcept {
 
 /// Waits for the value; see oneshot_receiver::recv.
 template <class T>
-class oneshot_receiver<T>::recv_op final : public sync_op<recv_op, T> {
+class [[nodiscard, gnu::warn_unused]] oneshot_receiver<T>::recv_op final
+    : public sync_op<recv_op, T> {
 public:
     explicit recv_op(oneshot_receiver& of) noexcept : sync_op<recv_op, T>("oneshot"), of_(of) {}
 
@@ -138,7 +139,8 @@ private:
 
 /// Waits for the receiver to go; see oneshot_sender::closed.
 template <class T>
-class oneshot_sender<T>::closed_op final : public sync_op<closed_op, void> {
+class [[nodiscard, gnu::warn_unused]] oneshot_sender<T>::closed_op final
+    : public sync_op<closed_op, void> {
 public:
     explicit closed_op(oneshot_sender& of) noexcept
         : sync_op<closed_op, void>("oneshot closed"), of_(of) {}
@@ -155,7 +157,8 @@ private:
 
 template <class T>
 void oneshot_sender<T>::take_over(oneshot_sender& other) noexcept {
-    OURO_ASSERT(other.waiters_.empty() && "moved while somebody waits on it");
+    OURO_ASSERT(other.waiters_.empty() &&
+                "oneshot: moved while somebody waits on it: refer to it instead");
     peer_ = std::exchange(other.peer_, nullptr);
     if (peer_) peer_->peer_ = this;
 }
@@ -197,7 +200,8 @@ void oneshot_receiver<T>::deliver(T value) noexcept {
 
 template <class T>
 void oneshot_receiver<T>::take_over(oneshot_receiver& other) noexcept {
-    OURO_ASSERT(other.waiters_.empty() && "moved while somebody waits on it");
+    OURO_ASSERT(other.waiters_.empty() &&
+                "oneshot: moved while somebody waits on it: refer to it instead");
     value_ = other.try_recv();
     peer_ = std::exchange(other.peer_, nullptr);
     if (peer_) peer_->peer_ = this;
@@ -213,7 +217,8 @@ oneshot_receiver<T>& oneshot_receiver<T>::operator=(oneshot_receiver&& other) no
 
 template <class T>
 void oneshot_receiver<T>::leave() noexcept {
-    OURO_ASSERT(waiters_.empty() && "destroyed while somebody waits on it");
+    OURO_ASSERT(waiters_.empty() &&
+                "oneshot: destroyed while somebody waits on it: end that task first");
     if (!peer_) return;
     oneshot_sender<T>& sender = *std::exchange(peer_, nullptr);
     sender.peer_ = nullptr;

@@ -34,7 +34,8 @@ public:
     /// Adds permits. Those that acquire() yields are given back by their destructor; this is for
     /// new ones, and for those that were kept with permit::forget().
     void release(std::size_t count = 1) noexcept {
-        OURO_ASSERT(count <= std::numeric_limits<std::size_t>::max() - free_);
+        OURO_ASSERT(count <= std::numeric_limits<std::size_t>::max() - free_ &&
+                    "semaphore: more permits than can be counted");
         free_ += count;
         if (!waiters_.empty()) grant();
     }
@@ -85,7 +86,7 @@ public:
 
     /// Gives them back now.
     void release() noexcept {
-        OURO_ASSERT(of_ != nullptr);
+        OURO_ASSERT(of_ != nullptr && "semaphore: released by a permit that holds nothing");
         std::exchange(of_, nullptr)->release(count_);
     }
 
@@ -102,7 +103,8 @@ private:
 };
 
 /// Waits for permits; see semaphore::acquire.
-class semaphore::acquire_op final : public sync_op<acquire_op, permit> {
+class [[nodiscard, gnu::warn_unused]] semaphore::acquire_op final
+    : public sync_op<acquire_op, permit> {
 public:
     acquire_op(semaphore& of, std::size_t count) noexcept
         : sync_op("semaphore"), of_(of), count_(count) {}

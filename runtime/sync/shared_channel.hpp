@@ -119,7 +119,7 @@ private:
 
 /// Sends what it refers to; see shared_channel::send.
 template <class T>
-class shared_channel<T>::send_op : public shared_op<send_op, void> {
+class [[nodiscard, gnu::warn_unused]] shared_channel<T>::send_op : public shared_op<send_op, void> {
     using base = shared_op<send_op, void>;
 
 public:
@@ -155,7 +155,8 @@ public:
 
 /// Waits for a value; see shared_channel::recv.
 template <class T>
-class shared_channel<T>::recv_op final : public shared_op<recv_op, std::optional<T>> {
+class [[nodiscard, gnu::warn_unused]] shared_channel<T>::recv_op final
+    : public shared_op<recv_op, std::optional<T>> {
     using base = shared_op<recv_op, std::optional<T>>;
 
 public:

@@ -15,7 +15,7 @@ void shared_mutex::admit() noexcept {
 }
 
 shared_mutex::shared_guard shared_mutex::guard::downgrade() noexcept {
-    OURO_ASSERT(of_ != nullptr);
+    OURO_ASSERT(of_ != nullptr && "shared_mutex: downgraded by a guard that holds nothing");
     shared_mutex& lock = *std::exchange(of_, nullptr);
     lock.written_ = false;
     lock.readers_ = 1;

@@ -21,7 +21,10 @@ public:
     class lock_shared_op;
 
     shared_mutex() noexcept = default;
-    ~shared_mutex() { OURO_ASSERT(!written_ && readers_ == 0 && "a held lock is destroyed"); }
+    ~shared_mutex() {
+        OURO_ASSERT(!written_ && readers_ == 0 &&
+                    "shared_mutex: a held lock is destroyed: let its guards die first");
+    }
 
     /// Waits until nobody holds it, and yields a guard. Throws errc::cancelled.
     lock_op lock() noexcept;
@@ -85,7 +88,7 @@ public:
     explicit operator bool() const noexcept { return of_ != nullptr; }
 
     void unlock() noexcept {
-        OURO_ASSERT(of_ != nullptr);
+        OURO_ASSERT(of_ != nullptr && "shared_mutex: unlocked by a guard that holds nothing");
         std::exchange(of_, nullptr)->unlock();
     }
 
@@ -118,7 +121,7 @@ public:
     explicit operator bool() const noexcept { return of_ != nullptr; }
 
     void unlock() noexcept {
-        OURO_ASSERT(of_ != nullptr);
+        OURO_ASSERT(of_ != nullptr && "shared_mutex: unlocked by a guard that holds nothing");
         std::exchange(of_, nullptr)->unlock_shared();
     }
 
@@ -150,7 +153,8 @@ private:
 };
 
 /// Waits to be the writer; see shared_mutex::lock.
-class shared_mutex::lock_op final : public sync_op<lock_op, guard, turn> {
+class [[nodiscard, gnu::warn_unused]] shared_mutex::lock_op final
+    : public sync_op<lock_op, guard, turn> {
 public:
     explicit lock_op(shared_mutex& of) noexcept : sync_op(of, true, "shared_mutex write") {}
 
@@ -162,7 +166,8 @@ private:
 };
 
 /// Waits to be a reader; see shared_mutex::lock_shared.
-class shared_mutex::lock_shared_op final : public sync_op<lock_shared_op, shared_guard, turn> {
+class [[nodiscard, gnu::warn_unused]] shared_mutex::lock_shared_op final
+    : public sync_op<lock_shared_op, shared_guard, turn> {
 public:
     explicit lock_shared_op(shared_mutex& of) noexcept : sync_op(of, false, "shared_mutex read") {}
 

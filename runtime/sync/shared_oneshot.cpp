@@ -24,7 +24,8 @@ bool shared_oneshot_state::end_wait() noexcept {
 
 bool shared_oneshot_state::take() noexcept {
     const state before = state_.exchange(state::taken, std::memory_order_acq_rel);
-    OURO_ASSERT(before != state::waiting && "destroyed while somebody waits on it");
+    OURO_ASSERT(before != state::waiting &&
+                "shared_oneshot: destroyed while somebody waits on it: end that task first");
     return before == state::full;
 }
 

@@ -100,7 +100,8 @@ public:
     /// Hands the value over; never waits. False, and the value is dropped, when the receiver is
     /// gone. Once: it belongs to no receiver afterwards.
     bool send(T value) noexcept {
-        OURO_ASSERT(block_ != nullptr);
+        OURO_ASSERT(block_ != nullptr &&
+                    "shared_oneshot: sent twice, or after a move: it sends once");
         block_->put(std::move(value));
         const bool wanted = block_->fill();
         if (!wanted) block_->drop();
@@ -203,7 +204,8 @@ shared_oneshot_ends<T> shared_oneshot() {
 
 /// Waits for the value; see shared_oneshot_receiver::recv.
 template <class T>
-class [[nodiscard]] shared_oneshot_receiver<T>::recv_op final : public shared_task_waiter {
+class [[nodiscard, gnu::warn_unused]] shared_oneshot_receiver<T>::recv_op final
+    : public shared_task_waiter {
 public:
     explicit recv_op(shared_oneshot_receiver& of) noexcept
         : shared_task_waiter("shared_oneshot", nullptr), of_(of) {}

@@ -41,7 +41,8 @@ void shared_semaphore::release(std::size_t count) noexcept {
     shared_wait_list woken;
     {
         const std::lock_guard held(lock_);
-        OURO_ASSERT(count <= std::numeric_limits<std::size_t>::max() - free_);
+        OURO_ASSERT(count <= std::numeric_limits<std::size_t>::max() - free_ &&
+                    "shared_semaphore: more permits than can be counted");
         free_ += count;
         grant(woken);
     }

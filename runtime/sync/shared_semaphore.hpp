@@ -78,7 +78,7 @@ public:
 
     /// Gives them back now.
     void release() noexcept {
-        OURO_ASSERT(of_ != nullptr);
+        OURO_ASSERT(of_ != nullptr && "shared_semaphore: released by a permit that holds nothing");
         std::exchange(of_, nullptr)->release(count_);
     }
 
@@ -95,7 +95,8 @@ private:
 };
 
 /// Waits for permits; see shared_semaphore::acquire.
-class shared_semaphore::acquire_op final : public shared_op<acquire_op, permit> {
+class [[nodiscard, gnu::warn_unused]] shared_semaphore::acquire_op final
+    : public shared_op<acquire_op, permit> {
 public:
     acquire_op(shared_semaphore& of, std::size_t count) noexcept
         : shared_op("shared_semaphore", &count_), of_(of), count_(count) {}

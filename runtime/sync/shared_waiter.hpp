@@ -59,7 +59,10 @@ private:
 /// Waiters in the order of their arrival; guarded by the lock of the thing they wait for.
 class shared_wait_list {
 public:
-    ~shared_wait_list() { OURO_ASSERT(empty() && "destroyed while somebody waits for it"); }
+    ~shared_wait_list() {
+        OURO_ASSERT(empty() &&
+                    "a shared primitive is destroyed while somebody waits for it: end those first");
+    }
 
     bool empty() const noexcept { return waiters_.empty(); }
     shared_waiter& front() noexcept { return waiters_.front(); }
@@ -101,6 +104,7 @@ protected:
     using shared_waiter::subject;
 
     shared_waiter& as_waiter() noexcept { return *this; }
+    const char* what() const noexcept { return what_; }
 
     /// Ends the operation without suspending, or, when the budget is used up, after everything
     /// that is ready. Returns what await_suspend has to return.
@@ -144,7 +148,8 @@ private:
 class shared_thread_waiter final : public shared_waiter {
 public:
     explicit shared_thread_waiter(void* subject) noexcept : shared_waiter(subject) {
-        OURO_ASSERT(executor::current_or_null() == nullptr && "a worker must not block");
+        OURO_ASSERT(executor::current_or_null() == nullptr &&
+                    "a worker must not block: co_await the operation in place of its blocking kin");
     }
 
     /// Sleeps until it is woken.
@@ -168,13 +173,14 @@ private:
 ///                                             lock;
 ///   Value value()                             what it yields when it has succeeded.
 template <class Op, class Value>
-class [[nodiscard]] shared_op : public shared_task_waiter {
+class [[nodiscard, gnu::warn_unused]] shared_op : public shared_task_waiter {
 public:
     bool await_ready() const noexcept { return false; }
 
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) noexcept {
         promise_base& frame = by.promise();
+        this->note_awaited(frame);
         if (frame.owner->cancelled()) {
             fail(errc::cancelled);
             return go_on(frame);
@@ -206,7 +212,7 @@ public:
 
 protected:
     using shared_task_waiter::shared_task_waiter;
-    ~shared_op() = default;
+    ~shared_op() { assert_awaited(what()); }
 
 private:
     Op& self() noexcept { return static_cast<Op&>(*this); }

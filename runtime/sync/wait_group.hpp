@@ -22,7 +22,7 @@ public:
     /// One less; the last one wakes all who wait. They go on even when it rises again before they
     /// run.
     void done() noexcept {
-        OURO_ASSERT(count_ > 0 && "more done than added");
+        OURO_ASSERT(count_ > 0 && "wait_group: more done than added: add() before each done()");
         if (--count_ == 0) waiters_.wake_all();
     }
 
@@ -37,7 +37,7 @@ private:
 };
 
 /// Waits for zero; see wait_group::wait.
-class wait_group::wait_op final : public sync_op<wait_op, void> {
+class [[nodiscard, gnu::warn_unused]] wait_group::wait_op final : public sync_op<wait_op, void> {
 public:
     explicit wait_op(wait_group& of) noexcept : sync_op("wait_group"), of_(of) {}
 

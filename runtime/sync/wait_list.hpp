@@ -52,6 +52,8 @@ protected:
     /// Waits on in another list, after it was taken out of the one it was in.
     void move_to(wait_list& queue) noexcept;
 
+    const char* what() const noexcept { return what_; }
+
     void fail(errc why) noexcept { error_ = why; }
     bool failed() const noexcept { return error_ != errc(); }
     errc error() const noexcept { return error_; }
@@ -74,7 +76,10 @@ private:
 class wait_list {
 public:
     wait_list() noexcept = default;
-    ~wait_list() { OURO_ASSERT(empty() && "destroyed while tasks wait for it"); }
+    ~wait_list() {
+        OURO_ASSERT(empty() &&
+                    "a primitive is destroyed while tasks wait for it: end those tasks first");
+    }
 
     bool empty() const noexcept { return waiters_.empty(); }
     /// Walks the list; for reports and tests.
@@ -128,12 +133,13 @@ inline void waiter::wait_in(wait_list& queue, promise_base& frame) noexcept {
 ///   wait_list& queue()        where it waits otherwise;
 ///   Value value()             what it yields when it has succeeded.
 template <class Op, class Value, class Base = waiter>
-class [[nodiscard]] sync_op : public Base {
+class [[nodiscard, gnu::warn_unused]] sync_op : public Base {
 public:
     // What needs no waiting is done here, so that the frame is not even put to sleep for it. The
     // frame that awaits is the one that runs.
     bool await_ready() noexcept {
         executor& here = executor::current();
+        this->note_awaited(*here.running());
         if (here.running()->owner->cancelled())
             this->fail(errc::cancelled);
         else if (!self().attempt())
@@ -162,7 +168,7 @@ public:
 
 protected:
     using Base::Base;
-    ~sync_op() = default;
+    [[gnu::always_inline]] ~sync_op() { this->assert_awaited(this->what()); }
 
 private:
     Op& self() noexcept { return static_cast<Op&>(*this); }

@@ -92,7 +92,9 @@ public:
 
     /// The latest value; does not count as having seen it.
     const T& get() const noexcept {
-        OURO_ASSERT(of_ != nullptr && "the watch of this receiver is gone");
+        OURO_ASSERT(
+            of_ != nullptr &&
+            "watch: the watch of this receiver is gone: let it live longer, or co_await changed()");
         return of_->get();
     }
 
@@ -138,7 +140,8 @@ private:
 
 /// Waits for a change; see watch::receiver::changed.
 template <class T>
-class [[nodiscard]] watch<T>::changed_op final : public sync_op<changed_op, void> {
+class [[nodiscard, gnu::warn_unused]] watch<T>::changed_op final
+    : public sync_op<changed_op, void> {
     using base = sync_op<changed_op, void>;
 
 public:

@@ -17,7 +17,7 @@ class interval {
 public:
     explicit interval(duration period, missed_tick policy = missed_tick::skip) noexcept
         : next_(after(clock::exact_now(), period)), period_(period), policy_(policy) {
-        OURO_ASSERT(period > duration::zero());
+        OURO_ASSERT(period > duration::zero() && "interval: its period is more than zero");
     }
 
     /// `co_await every.tick();` resumes at the next beat, or at the next turn when that has passed.

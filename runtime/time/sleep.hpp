@@ -8,9 +8,10 @@
 namespace ouro {
 
 /// A sleep; made by sleep_for and sleep_until. Lives in the awaiting frame, allocates nothing.
-class [[nodiscard]] sleep_await final : public leaf, private timer {
+class [[nodiscard, gnu::warn_unused]] sleep_await final : public leaf, private timer {
 public:
     explicit sleep_await(time_point until) noexcept : until_(until) {}
+    ~sleep_await() { assert_awaited("sleep"); }
 
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>

@@ -128,6 +128,18 @@ TEST_CASE("a retry budget allows its burst at once and then what time earns") {
     CHECK(budget.refused() == 4);
 }
 
+TEST_CASE("what ends before it has lasted as long as the longest wait lets the waits grow") {
+    backoff wait({.first = 1s, .ceiling = 5s, .spread = jitter::none});
+    CHECK(wait.next() == 1s);
+    CHECK(!wait.ended_after(5s - 1ns));
+    CHECK(wait.next() == 2s);
+    CHECK(!wait.ended_after(0s));
+    CHECK(wait.next() == 4s);
+    CHECK(wait.ended_after(5s));
+    CHECK(wait.next() == 1s);
+    CHECK(wait.attempts() == 1);
+}
+
 TEST_CASE("requests earn retries") {
     const time_point start(1000s);
     retry_budget budget({.burst = 2, .per_second = 0, .per_request = 0.25}, start);

@@ -66,6 +66,27 @@ task<std::error_code> connect_error(endpoint to) {
 
 }  // namespace
 
+OURO_TEST_KERNEL("as_result keeps the words that the exception would have had") {
+    const endpoint where = closed_port();
+    const std::string words = "cannot connect to " + where.to_string() + ": Connection refused";
+    const auto got = co_await as_result(connect(where));
+    CHECK(got.error() == std::errc::connection_refused);
+    CHECK(got.error_text() == words);
+    std::string thrown;
+    try {
+        got.value();
+    } catch (const std::system_error& error) {
+        CHECK(error.code() == std::errc::connection_refused);
+        thrown = error.what();
+    }
+    CHECK(thrown == words);
+    // Whatever hands it on keeps them, too.
+    const auto limited = co_await as_result(timeout(10s, connect(where)));
+    CHECK(limited.error_text() == words);
+    const result<int> other = limited.why();
+    CHECK(other.error_text() == words);
+}
+
 OURO_TEST_IO("connecting to an address yields a stream") {
     listener at(endpoint{"127.0.0.1", 0});
     stream client = co_await connect(at.local());
@@ -270,4 +291,30 @@ TEST_CASE("connecting past silent addresses can be cancelled anywhere") {
     const sweep_report swept = cancel_everywhere(scenario);
     CHECK_MESSAGE(swept.clean(), swept.complaints);
     CHECK(swept.points > 5);
+}
+
+OURO_TEST("a name at which nobody answered is looked up again") {
+    const listener here(endpoint("127.0.0.1:0"));
+    auto source = std::make_shared<test_names>();
+    source->known["moving.example"] = {closed_port().with_port(0)};
+    resolver names({}, source);
+    connect_options options;
+    options.names = &names;
+    const std::string host = "moving.example";
+    const std::uint16_t closed = closed_port().port();
+    const auto refused = co_await as_result(connect(host, closed, options));
+    CHECK(refused.error() == std::errc::connection_refused);
+    co_await connect(host, here.local().port(), options);
+    co_await connect(host, here.local().port(), options);
+    CHECK(source->asked == 2);
+
+    // Nor is one believed at which somebody has waited in vain.
+    source->known["moving.example"] = {silent.with_port(0)};
+    names.clear();
+    const auto waited = co_await as_result(timeout(1s, connect(host, std::uint16_t{80}, options)));
+    CHECK(waited.error() == ouro::errc::timed_out);
+    CHECK(names.size() == 0);
+    const auto by_service = co_await as_result(timeout(1s, connect(host, "80", options)));
+    CHECK(by_service.error() == ouro::errc::timed_out);
+    CHECK(source->asked == 4);
 }

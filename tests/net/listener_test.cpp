@@ -9,9 +9,9 @@
 #include <ouro/runtime/sim/world.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/time/sleep.hpp>
+#include <ouro/tests/no_more_descriptors.hpp>
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -64,24 +64,6 @@ void leave_stale_file(const endpoint& where) {
 }
 
 int option_of(int fd, int level, int name) { return socket_option(fd, level, name).value(); }
-
-/// Lowers the limit of descriptors to those that are open.
-class no_more_descriptors {
-public:
-    no_more_descriptors() {
-        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
-        const int free = ::fcntl(0, F_DUPFD_CLOEXEC, 0);
-        REQUIRE(free >= 0);
-        ::close(free);
-        rlimit full = before_;
-        full.rlim_cur = static_cast<rlim_t>(free);
-        REQUIRE(::setrlimit(RLIMIT_NOFILE, &full) == 0);
-    }
-    ~no_more_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-    rlimit before_;
-};
 
 std::vector<std::string> warnings;
 

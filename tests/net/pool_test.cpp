@@ -187,6 +187,36 @@ OURO_TEST("a waiter is told when its time is up, and then the next one is served
     CHECK(s.pool.try_acquire());
 }
 
+task<std::string> what_of_acquiring(story& s, duration patience) {
+    try {
+        auto lease = co_await s.pool.acquire(patience);
+    } catch (const std::system_error& failure) {
+        co_return failure.what();
+    }
+    co_return "none";
+}
+
+OURO_TEST("a pool that has no connection to give says how many there are") {
+    pool_options options = small(2);
+    options.waiters_max = 1;
+    story s(options);
+    auto one = co_await s.pool.acquire();
+    auto two = co_await s.pool.acquire();
+    std::string what = co_await what_of_acquiring(s, 1500ms);
+    CHECK(what == "all 2 connections are leased (max 2), waited 1.5 s: timed out");
+    auto waits = spawn(what_of_acquiring(s, 200ms));
+    co_await settle();
+    what = co_await what_of_acquiring(s, 1s);
+    CHECK(what.starts_with("all 2 connections are leased (max 2), as many wait as may: 1: "));
+    what = co_await waits;
+    CHECK(what == "all 2 connections are leased (max 2), waited 200 ms: timed out");
+    two.discard();
+    s.there.delay = 1s;
+    what = co_await what_of_acquiring(s, 200ms);
+    CHECK(what ==
+          "1 of at most 2 connections are leased, 1 being connected, waited 200 ms: timed out");
+}
+
 OURO_TEST("as many wait as are allowed, and one more is refused at once") {
     pool_options options = small(1);
     options.waiters_max = 3;

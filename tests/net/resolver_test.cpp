@@ -126,6 +126,22 @@ OURO_TEST("other errors are not remembered") {
     CHECK(names.size() == 1);
 }
 
+OURO_TEST("a name that is forgotten is looked up again, and no other") {
+    auto source = example_names();
+    resolver names({}, source);
+    co_await names.resolve("example.com", 80);
+    co_await names.resolve("example.com", "http");
+    names.forget("Example.COM");
+    CHECK(names.size() == 1);
+    co_await names.resolve("example.com", "http");
+    CHECK(names.stats().lookups == 2);
+    co_await names.resolve("example.com", 80);
+    CHECK(names.stats().lookups == 3);
+    names.forget("example.com", "http");
+    names.forget("nobody.example");
+    CHECK(names.size() == 1);
+}
+
 OURO_TEST("without a time to live nothing is remembered") {
     auto source = example_names();
     resolver names({.ttl = {}, .negative_ttl = {}}, source);

@@ -11,7 +11,7 @@ import sys
 
 def compile(source, include, compiler, *defines):
     command = [*compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror",
-               "-Wno-missing-field-initializers", "-I", include, *defines, source]
+               "-I", include, *defines, source]
     run = subprocess.run(command, text=True, capture_output=True)
     return run.returncode, run.stdout + run.stderr
 

@@ -145,3 +145,28 @@ TEST_CASE("asking the wrong side asserts") {
         static_cast<void>(*gone);
     }));
 }
+
+TEST_CASE("a failure without an exception has the words of its code, and one with, those of it") {
+    const result<int> plain = errc::closed;
+    CHECK(plain.error_text() == "closed by the other side");
+    CHECK_THROWS_WITH(plain.value(), "closed by the other side");
+    const result<int> good = 3;
+    CHECK(good.error_text().empty());
+    CHECK_FALSE(good.why());
+
+    const auto thrown = std::make_exception_ptr(std::system_error(errc::closed, "no more tea"));
+    const result<int> worded = failure(errc::closed, thrown);
+    CHECK(worded.error() == errc::closed);
+    CHECK(worded.error_text() == "no more tea: closed by the other side");
+    CHECK_THROWS_WITH(worded.value(), "no more tea: closed by the other side");
+
+    result<void> copied = worded.why();
+    CHECK(copied.error_text() == worded.error_text());
+    const result<void> moved = std::move(copied);
+    CHECK_THROWS_WITH(moved.value(), "no more tea: closed by the other side");
+    int there = 0;
+    result<int&> reference = worded.why();
+    CHECK(reference.error_text() == worded.error_text());
+    reference = there;
+    CHECK(reference.error_text().empty());
+}

@@ -106,10 +106,10 @@ OURO_TEST("a task starts when it is awaited, not before") {
 }
 
 OURO_TEST("a task that is never awaited frees its frame") {
-    auto unused = one();
+    [[maybe_unused]] auto unused = one();
     const auto live = frame_pool::stats().live;
     {
-        auto another = one();
+        [[maybe_unused]] auto another = one();
         CHECK(frame_pool::stats().live == live + 1);
         another = one();
         CHECK(frame_pool::stats().live == live + 1);
@@ -228,7 +228,7 @@ TEST_CASE("awaiting a task twice, or one that was given away, asserts") {
     };
     auto nobody = []() -> task<> {
         auto given = one();
-        auto taker = std::move(given);
+        [[maybe_unused]] auto taker = std::move(given);
         co_await std::move(given);
     };
     CHECK(asserts("a task is awaited once", [&] { bare_loop().run(twice()); }));

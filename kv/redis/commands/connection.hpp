@@ -30,8 +30,8 @@ struct client_list_options {
 };
 static_assert(std::is_trivially_copyable_v<client_list_options>);
 
-/// The connection commands of a door that leave its connection as it is. On a shared one, what is
-/// said of "this connection" holds for all who share it.
+/// The connection commands of a door that leave its connection as it is. What is said of "this
+/// connection" is for a leased one: on one that others share it is errc::not_shareable.
 template <class Door>
 class connection_commands {
 public:

@@ -27,10 +27,24 @@ enum class where { before, after };
 ///
 /// Those that wait take a timeout, of which zero is for ever; they run on a connection of their
 /// own. Nothing within the timeout is an empty optional.
+///
+/// An element that was popped is in the reply alone. So when blpop, brpop or blmpop is cancelled
+/// (by a timeout() around it, too), or its connection breaks, in the moment in which the server
+/// pops, the element is lost. The server's own timeout, the argument, loses nothing. Neither does
+/// moving it to a list of one's own, where it stays until it is taken out, whatever became of the
+/// call:
+///
+///     auto job = co_await db.blmove("jobs", "jobs:me", side::left, side::right, 30s);
+///     …                                           // do it
+///     co_await db.lrem("jobs:me", 1, *job);       // done: now it may go
+///
+/// After a cancelled or failed call, and at the start, what is in "jobs:me" comes first. For many
+/// consumers, streams with groups keep that account themselves: xreadgroup, xack, xautoclaim.
 template <class Door>
 class list_commands {
 public:
-    /// BLMOVE: as lmove, but waits for an element.
+    /// BLMOVE: as lmove, but waits for an element. Cancelling it loses none: it is in one list or
+    /// in the other.
     template <class T = std::string>
     auto blmove(std::string_view from, std::string_view to, side from_side, side to_side,
                 std::chrono::milliseconds timeout) {
@@ -38,7 +52,7 @@ public:
         list.add(from, to, word_of(from_side), word_of(to_side), blocking_seconds(timeout));
         return door().template run_blocking<std::optional<T>>(verb::blmove, timeout, list);
     }
-    /// BLMPOP: as lmpop, but waits for an element.
+    /// BLMPOP: as lmpop, but waits for an element. Cancelled, it may lose what it pops: see above.
     template <class T = std::vector<std::string>>
     auto blmpop(const words& keys, side which, std::chrono::milliseconds timeout,
                 std::int64_t count = 1) {
@@ -48,11 +62,12 @@ public:
         return door().template run_blocking<std::optional<popped<T>>>(verb::blmpop, timeout, list);
     }
     /// BLPOP: takes the first element of the first of these lists that has one, or waits for one.
+    /// Cancelled, it may lose what it pops: see above.
     template <class T = std::string>
     auto blpop(const words& keys, std::chrono::milliseconds timeout) {
         return blocking_pop<T>(verb::blpop, keys, timeout);
     }
-    /// BRPOP: the same with the last element.
+    /// BRPOP: the same with the last element, which it may lose likewise.
     template <class T = std::string>
     auto brpop(const words& keys, std::chrono::milliseconds timeout) {
         return blocking_pop<T>(verb::brpop, keys, timeout);

@@ -18,10 +18,16 @@ namespace ouro::redis {
 ///
 /// Members come as `T`, as a rule std::vector<std::string>; with their scores as
 /// std::vector<scored_member>, in the methods whose name ends in _withscores.
+///
+/// A member that was popped is in the reply alone. So when bzmpop, bzpopmax or bzpopmin is
+/// cancelled (by a timeout() around it, too), or its connection breaks, in the moment in which the
+/// server pops, the member is lost. The server's own timeout, the argument, loses nothing; nor does
+/// a script that moves members instead of popping them, or a stream with groups.
 template <class Door>
 class sorted_set_commands {
 public:
-    /// BZMPOP: as zmpop, but waits for a member; a timeout of zero is for ever.
+    /// BZMPOP: as zmpop, but waits for a member; a timeout of zero is for ever. Cancelled, it may
+    /// lose what it pops: see above; the two below likewise.
     auto bzmpop(const words& keys, by_end which, std::chrono::milliseconds timeout,
                 std::int64_t count = 1) {
         arg_list list;

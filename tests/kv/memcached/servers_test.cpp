@@ -1,13 +1,16 @@
 // Several servers: where keys are, and what happens when one goes away.
 #include <ouro/kv/memcached/client.hpp>
 #include <ouro/kv/memcached/md5.hpp>
+#include <ouro/net/resolver.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/memcached/dialects.hpp>
 #include <ouro/tests/kv/memcached/fake_server.hpp>
+#include <ouro/tests/net/names.hpp>
 
 #include <array>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -139,6 +142,37 @@ OURO_TEST("a server that refuses is marked down, what was asked of it moves on, 
     CHECK(cache.server_of(mine) == first.address());
     const std::optional<std::string> home = co_await cache.get(mine);
     CHECK(home == mine + "'s");
+}
+
+OURO_TEST("a server that does not keep its connections is asked less and less often") {
+    fake_server server(
+        [](const heard_request& asked, fake_caller& caller) {
+            caller.close = true;
+            return honest(asked);
+        },
+        false);
+    const client_options options{.failures_max = 0, .probe_interval = 10s};
+    client cache = co_await client::connect(server.address(), options);
+    co_await sleep_for(10s);
+    // Waits of 50 ms, 100 ms and so on, each up to half shorter: 9 of them, or 8.
+    CHECK(server.connections() >= 8);
+    CHECK(server.connections() <= 10);
+}
+
+OURO_TEST("a name whose addresses have all failed is looked up again at the next attempt") {
+    fake_server server(honestly);
+    auto source = std::make_shared<net::test_names>();
+    source->known["cache.example"] = {net::endpoint("127.0.0.2:0")};  // nobody is there
+    net::resolver names({}, source);
+    const std::string port = server.address().substr(server.address().rfind(':'));
+    const client_options options{.failures_max = 0, .names = &names};
+    const auto refused = co_await as_result(client::connect("cache.example" + port, options));
+    CHECK(refused.error() == std::errc::connection_refused);
+    source->known["cache.example"] = {net::endpoint("127.0.0.1:0")};
+    client cache = co_await client::connect("cache.example" + port, options);
+    const std::optional<std::string> got = co_await cache.get("a");
+    CHECK(got == "a's");
+    CHECK(source->asked == 2);
 }
 
 OURO_TEST("without failover the keys of a server that is down fail at once") {

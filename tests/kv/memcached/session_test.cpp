@@ -227,6 +227,50 @@ OURO_TEST("a reply without its opaque, or said twice, ends the connection") {
     }
 }
 
+OURO_TEST("where a caller has gone, a reply of the past and one of nobody end the connection") {
+    // Once with the reply before, once with an older one, once with one that was never asked for.
+    for (const char* wrong : {"VA 3 O2\r\nb's\r\n", "VA 3 O1\r\na's\r\n", "VA 3 O99\r\nx's\r\n"}) {
+        CAPTURE(wrong);
+        fake_server server([wrong](const heard_request& asked, fake_caller& caller) {
+            if (caller.number > 0) return honest(asked);
+            if (asked.key() == "gone") return std::string();
+            return asked.key() == "next" ? std::string(wrong) : honest(asked);
+        });
+        client cache = co_await client::connect(server.address(), {.read_repeats = 0});
+        CHECK(co_await cache.get("a") == "a's");
+        CHECK(co_await cache.get("b") == "b's");
+        auto gone = spawn(cache.get("gone"));
+        co_await settle();
+        gone.cancel();
+        CHECK(!co_await as_result(gone));
+        // What came in the place of `gone` was not its reply, so what comes next is not ours.
+        auto next = co_await as_result(timeout(1s, cache.get("next")));
+        CHECK(next.error() == errc::wrong_opaque);
+        CHECK(co_await cache.get("later") == "later's");
+        CHECK(server.connections() == 2);
+        co_await cache.close();
+    }
+}
+
+OURO_TEST("the youngest is cancelled, then another is asked: each slot has its own reply") {
+    for (const dialect each : {dialect::meta, dialect::text}) {
+        std::string held;
+        fake_server server([&held](const heard_request& asked, fake_caller&) {
+            if (asked.key() == "first") held = honest(asked);
+            return asked.key() == "first" ? std::string() : held + honest(asked);
+        });
+        client cache =
+            co_await client::connect(server.address(), {.dialect = each, .read_repeats = 0});
+        auto first = spawn(cache.get("first"));
+        co_await settle();
+        first.cancel();
+        CHECK(!co_await as_result(first));
+        CHECK(co_await cache.get("second") == "second's");
+        CHECK(server.connections() == 1);
+        co_await cache.close();
+    }
+}
+
 OURO_TEST("bytes that nobody asked for end the connection before they can be taken for a reply") {
     fake_server server([](const heard_request& asked, fake_caller& caller) {
         return honest(asked) + (caller.number == 0 ? "HD O2\r\n" : "");

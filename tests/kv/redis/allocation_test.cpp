@@ -23,13 +23,13 @@ std::atomic<std::uint64_t> allocations = 0;
 }
 
 // Every allocation of this program comes by here; the server is another one.
-void* operator new(std::size_t size) {
+[[gnu::noinline]] void* operator new(std::size_t size) {
     allocations.fetch_add(1, std::memory_order_relaxed);
     if (void* memory = std::malloc(size)) return memory;
     throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 using namespace ouro;
 using redis::client;
@@ -110,7 +110,7 @@ task<> many_tasks() {
     std::vector<join_handle<void>> asking;
     auto all = [&]() -> task<> {
         asking.clear();
-        for (int i = 0; i < 16; ++i) asking.push_back(spawn(ask()));
+        for (int i = 0; i < 16; ++i) asking.push_back(spawn(ask));
         for (auto& each : asking) co_await each;
     };
     CHECK(co_await allocations_of(all) == 0);

@@ -7,6 +7,12 @@
 #include <ouro/tests/kv/real.hpp>
 #include <ouro/tests/kv/redis/real_client.hpp>
 
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -74,7 +80,7 @@ OURO_TEST_REAL("any command can be given by name, its reply read as any type") {
     const redis::reply all = co_await db.command("LRANGE", {"list", 0, -1});
     CHECK(all.size() == 2);
     CHECK(all[1].text() == "b");
-    const failure none = co_await failure_of(db.command("NO-SUCH-COMMAND"));
+    const failure none = co_await failure_of(db.command("NO-SUCH-COMMAND", redis::words(), {}));
     CHECK(none.code == redis::errc::unknown_command);
     CHECK(none.says("ERR unknown command"));
     const failure nothing = co_await failure_of(db.command(""));
@@ -183,29 +189,15 @@ OURO_TEST_REAL("several shared connections each carry a part") {
 
 OURO_TEST_REAL("what would change the shared connection is refused, and nothing is sent") {
     client db = co_await fresh_client();
-    for (const std::string name : {"SELECT 1",
-                                   "select",
-                                   "MONITOR",
-                                   "SUBSCRIBE a",
-                                   "PSUBSCRIBE a",
-                                   "SSUBSCRIBE a",
-                                   "UNSUBSCRIBE",
-                                   "MULTI",
-                                   "EXEC",
-                                   "DISCARD",
-                                   "WATCH a",
-                                   "UNWATCH",
-                                   "AUTH x",
-                                   "HELLO 2",
-                                   "RESET",
-                                   "QUIT",
-                                   "CLIENT REPLY OFF",
-                                   "client setname x",
-                                   "CLIENT TRACKING ON",
-                                   "READONLY",
-                                   "ASKING",
-                                   "SYNC",
-                                   "PSYNC ? -1"}) {
+    for (const std::string name :
+         {"SELECT 1", "select", "MONITOR", "SUBSCRIBE a", "PSUBSCRIBE a", "SSUBSCRIBE a",
+          "UNSUBSCRIBE", "MULTI", "EXEC", "DISCARD", "WATCH a", "UNWATCH", "AUTH x", "HELLO 2",
+          "RESET", "QUIT", "CLIENT REPLY OFF", "client setname x", "CLIENT TRACKING ON", "READONLY",
+          "ASKING", "SYNC", "PSYNC ? -1", "SCRIPT DEBUG YES",
+          // About what their own connection has done, or is.
+          "WAIT 0 10", "WAITAOF 1 0 10000", "CLIENT ID", "CLIENT GETNAME", "CLIENT TRACKINGINFO",
+          // Of newer servers, or of nobody that is known.
+          "client no-touch on", "CLIENT SETINFO lib-name x", "NO-SUCH-COMMAND"}) {
         const failure refused = co_await failure_of(db.command(name));
         CHECK_MESSAGE(refused.code == redis::errc::not_shareable, name);
         CHECK_MESSAGE(refused.how_far == net::fate::unsent, name);
@@ -287,6 +279,93 @@ OURO_TEST_REAL("CLIENT UNBLOCK ends a blocking command with its error") {
     CHECK(ended.error() == redis::errc::unblocked);
     CHECK(mine->usable());
     mine.release();
+    co_await db.close();
+}
+
+task<> lose_nothing(client db, std::vector<std::string>& taken, bool& over) {
+    std::mt19937 random(1);
+    while (!over) {
+        const std::chrono::microseconds limit(random() % 3000);
+        const auto moved = co_await as_result(
+            timeout(limit, db.blmove("jobs", "mine", redis::side::left, redis::side::right, 30s)));
+        if (!moved) CHECK(moved.error() == ouro::errc::timed_out);
+        // Whatever has become of the call, what it took is here.
+        while (auto job = co_await db.lpop("mine")) taken.push_back(*job);
+    }
+}
+
+OURO_TEST_REAL("with BLMOVE to a list of one's own nothing is lost, whenever it is cancelled") {
+    client db = co_await fresh_client();
+    constexpr int count = 200;
+    std::vector<std::string> taken;
+    bool over = false;
+    co_await with_scope([&](scope& tasks) -> task<> {
+        tasks.spawn(lose_nothing(db, taken, over));
+        for (int i = 0; i < count; ++i) {
+            co_await db.rpush("jobs", std::to_string(i));
+            co_await sleep_for(std::chrono::microseconds(i * 37 % 2000));
+        }
+        while (co_await db.llen("jobs") > 0) co_await sleep_for(1ms);
+        over = true;
+    });
+    // The server may still have been moving when its caller had gone.
+    while (contains(co_await db.client_list(), "cmd=blmove")) co_await yield();
+    while (auto job = co_await db.lpop("mine")) taken.push_back(*job);
+    std::ranges::sort(taken);
+    CHECK(taken.size() == count);
+    CHECK(std::ranges::adjacent_find(taken) == taken.end());
+    co_await db.close();
+}
+
+OURO_TEST_REAL("when all leases are out, a blocking command says so") {
+    client db = co_await fresh_client({.dedicated_max = 1});
+    auto mine = co_await db.lease();
+    std::string what;
+    try {
+        co_await db.blpop("list", 1s);
+    } catch (const redis::error& failure) {
+        CHECK(failure.code() == ouro::errc::timed_out);
+        CHECK(failure.how_far() == net::fate::unsent);
+        what = failure.what();
+    }
+    CHECK(what == "BLPOP: all 1 connections are leased (max 1), waited 5 s: timed out");
+    mine.release();
+    co_await db.close();
+}
+
+/// The options of sockets of this process that are connected to a port, by value.
+std::vector<int> options_of_sockets(std::uint16_t port, int level, int name) {
+    std::vector<int> values;
+    for (int fd = 0; fd < 1024; ++fd) {
+        sockaddr_in peer{};
+        socklen_t size = sizeof peer;
+        if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) continue;
+        if (peer.sin_family != AF_INET || ntohs(peer.sin_port) != port) continue;
+        int value = 0;
+        size = sizeof value;
+        if (::getsockopt(fd, level, name, &value, &size) == 0) values.push_back(value);
+    }
+    return values;
+}
+
+OURO_TEST_REAL("every connection notices a peer that has vanished, as soon as is asked for") {
+    const std::uint16_t port = shared_redis().port();
+    client db = co_await fresh_client();
+    auto mine = co_await db.lease();
+    CHECK(options_of_sockets(port, SOL_SOCKET, SO_KEEPALIVE) == std::vector<int>{1, 1});
+    CHECK(options_of_sockets(port, IPPROTO_TCP, TCP_KEEPIDLE) == std::vector<int>{15, 15});
+    CHECK(options_of_sockets(port, IPPROTO_TCP, TCP_USER_TIMEOUT) ==
+          std::vector<int>{30000, 30000});
+    CHECK(options_of_sockets(port, IPPROTO_TCP, TCP_NODELAY) == std::vector<int>{1, 1});
+    mine.release();
+    co_await db.close();
+
+    redis::client_options options;
+    options.stream.keep_alive.reset();
+    options.stream.user_timeout = 7s;
+    db = co_await fresh_client(options);
+    CHECK(options_of_sockets(port, SOL_SOCKET, SO_KEEPALIVE) == std::vector<int>{0});
+    CHECK(options_of_sockets(port, IPPROTO_TCP, TCP_USER_TIMEOUT) == std::vector<int>{7000});
     co_await db.close();
 }
 

@@ -1,7 +1,9 @@
 #include <ouro/kv/redis/cluster_pubsub.hpp>
 
+#include <ouro/kv/redis/client.hpp>
 #include <ouro/kv/redis/cluster.hpp>
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 #include <ouro/tests/kv/real.hpp>
@@ -55,6 +57,38 @@ std::vector<std::string> names_of(int count) {
 }
 
 }  // namespace
+
+OURO_TEST_REAL("a slot that moves while its channel is given up costs no caller a reply") {
+    redis_cluster& nodes = shared();
+    redis_server& here = nodes.owner_of("chan");
+    std::vector<std::string> mine;  // keys that `here` serves, in other slots
+    redis_server* there = nullptr;
+    for (int i = 0; mine.size() < 4 || !there; ++i) {
+        const std::string key = "key" + std::to_string(i);
+        if (&nodes.owner_of(key) != &here)
+            there = &nodes.owner_of(key);
+        else if (nodes.slot_of(key) != nodes.slot_of("chan") && mine.size() < 4)
+            mine.push_back(key);
+    }
+    auto db = co_await redis::client::connect("redis://" + here.address());
+    for (const std::string& key : mine) co_await db.set(key, "value of " + key);
+    auto sub = db.subscriber();
+    co_await sub.ssubscribe("chan");
+    auto leaving = spawn(sub.sunsubscribe("chan"));
+    co_await yield();  // it has been asked for, and leaves at the end of this turn
+    nodes.move_slot(nodes.slot_of("chan"), *there);  // its news are in our socket by then
+    co_await yield();
+    auto check = [](redis::client on, std::string key) -> task<> {
+        CHECK(co_await on.get(key) == "value of " + key);
+    };
+    co_await with_scope([&](scope& tasks) -> task<> {
+        for (const std::string& key : mine) tasks.spawn(check, db, key);
+        co_return;
+    });
+    static_cast<void>(co_await as_result(leaving));
+    co_await db.close();
+    nodes.move_slot(nodes.slot_of("chan"), here);
+}
 
 OURO_TEST_REAL("shard channels are heard at the nodes that have their slots") {
     auto db = co_await connected();

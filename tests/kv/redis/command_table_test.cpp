@@ -121,6 +121,10 @@ TEST_CASE("what changes a connection is told apart") {
     }
     for (const verb what : {verb::ping, verb::publish, verb::client_id, verb::get, verb::eval})
         CHECK_FALSE(info(what).is(command_flag::connection_state));
+    for (const verb what : {verb::wait, verb::client_id, verb::client_getname, verb::client_info})
+        CHECK(info(what).is(command_flag::of_connection));
+    for (const verb what : {verb::client_list, verb::client_kill, verb::scan, verb::info})
+        CHECK_FALSE(info(what).is(command_flag::of_connection));
 }
 
 TEST_CASE("policies say where a command goes in a cluster and how replies are joined") {

@@ -215,7 +215,7 @@ inline std::string fake_node::answer(const words_said& said, fake_peer& peer) {
         ++topologies;
         return said[1] == "SLOTS" ? of_.slots_reply() : "-ERR unknown subcommand\r\n";
     }
-    if (said[0] == "PING") return "+PONG\r\n";
+    if (said[0] == "PING") return said.size() > 1 ? bulk(said[1]) : "+PONG\r\n";
     if (said[0] == "ASKING") {
         peer.asking = true;
         return "+OK\r\n";

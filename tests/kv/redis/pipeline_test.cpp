@@ -50,7 +50,7 @@ OURO_TEST_REAL("an error is one command's, and the others have run") {
     auto batch = db.pipeline();
     auto pushed = batch.rpush("list", {"x"});
     auto wrong = batch.incr("list");
-    auto unknown = batch.command("NO-SUCH-COMMAND", "a");
+    auto unknown = batch.command("NO-SUCH-COMMAND", "a", {});
     auto few = batch.command("GET");
     auto set = batch.set("a", "done");
     co_await batch.exec();
@@ -88,7 +88,8 @@ OURO_TEST_REAL("what would block or change the shared connection is refused when
     auto batch = db.pipeline();
     for (const std::string name :
          {"SELECT 1", "SUBSCRIBE a", "MULTI", "WATCH a", "BLPOP a 0", "QUIT", "MONITOR",
-          "CLIENT REPLY OFF", "HELLO 2", "RESET", "DEBUG SLEEP 1"}) {
+          "CLIENT REPLY OFF", "HELLO 2", "RESET", "DEBUG SLEEP 1", "WAIT 0 10", "WAITAOF 1 0 10",
+          "CLIENT ID", "CLIENT NO-TOUCH ON", "NO-SUCH-COMMAND"}) {
         std::error_code refused;
         try {
             batch.command(name);

@@ -45,8 +45,10 @@ public:
     std::string operator()(const words_said& said, fake_caller& who) {
         std::set<std::string>& topics = topics_[who.number];
         const std::string& what = said[0];
-        if (what == "PING" && resp2 && !topics.empty()) return push({bulk("pong"), bulk("")}, true);
-        if (what == "PING") return noise + "+PONG\r\n";
+        if (what == "PING" && resp2 && !topics.empty())
+            return push({bulk("pong"), bulk(said.size() > 1 ? said[1] : "")}, true);
+        if (what == "PING") return noise + (said.size() > 1 ? bulk(said[1]) : "+PONG\r\n");
+        if (what == "CLIENT") return noise + "+OK\r\n";
         if (what == "ECHO") {
             who.close = said[1] == "close";
             return noise + bulk(said[1]);
@@ -120,7 +122,7 @@ std::string heard_by(const fake_server& server, std::size_t from = 0) {
         if (!all.empty()) all += '|';
         std::string line;
         for (const std::string& word : server.heard()[from])
-            line += (line.empty() ? "" : " ") + word;
+            if (line != "PING") line += (line.empty() ? "" : " ") + word;  // without its token
         all += line;
     }
     return all;
@@ -130,6 +132,7 @@ std::string heard_by(const fake_server& server, std::size_t from = 0) {
 std::string sorted(const words_said& command) {
     std::set<std::string> names(command.begin() + 1, command.end());
     std::string all = command[0];
+    if (all == "PING") return all;
     for (const std::string& name : names) all += ' ' + name;
     return all;
 }
@@ -285,7 +288,7 @@ OURO_TEST("a caller who is cancelled leaves no reply behind that others would ge
 }
 
 OURO_TEST("a connection that ends at any byte is made again with what is wanted") {
-    // HELLO's reply has 38 bytes, each confirmation about 30, and PONG 7.
+    // HELLO's reply has 38 bytes, each confirmation about 30, and PING's 13.
     for (std::size_t limit = 39; limit < 160; ++limit) {
         const auto redis = std::make_shared<imitation>();
         fake_server server([limit, redis](const words_said& said, fake_caller& who) {
@@ -374,6 +377,47 @@ OURO_TEST("a shard channel that the server gives away ends for its subscribers")
     CHECK(sub.topics() == 1);
     co_await sub.ssubscribe("a");
     CHECK(sub.topics() == 2);
+    co_await db.close();
+}
+
+OURO_TEST("a shard channel that moves while it is given up costs no caller a reply") {
+    const auto redis = std::make_shared<imitation>();
+    fake_server server([redis](const words_said& said, fake_caller& who) {
+        // The slot has just moved: the news of it stand in front of the refusal.
+        if (said[0] == "SUNSUBSCRIBE")
+            return push({bulk("sunsubscribe"), bulk(said[1]), ":0\r\n"}) +
+                   "-MOVED 1 127.0.0.1:1\r\n";
+        return (*redis)(said, who);
+    });
+    client db = co_await client::connect(server.url());
+    auto sub = db.subscriber();
+    co_await sub.ssubscribe("a");
+    co_await with_scope([&](scope& tasks) -> task<> {
+        tasks.spawn(sub.sunsubscribe("a"));
+        for (int i = 0; i < 10; ++i) tasks.spawn(ask(db, "before " + std::to_string(i)));
+        co_await yield();
+        for (int i = 0; i < 10; ++i) tasks.spawn(ask(db, "behind " + std::to_string(i)));
+    });
+    for (int i = 0; i < 10; ++i) co_await ask(db, "later");
+    CHECK(sub.topics() == 0);
+    CHECK(sub.hub()->size() == 0);
+    CHECK(server.connections() == 1);
+    co_await db.close();
+}
+
+OURO_TEST("a reply that is not the token of the round ends the connection, and not the round") {
+    const auto redis = std::make_shared<imitation>();
+    fake_server server([redis](const words_said& said, fake_caller& who) {
+        if (said[0] == "PING" && who.number == 0) return std::string("+PONG\r\n");
+        return (*redis)(said, who);
+    });
+    client db = co_await client::connect(server.url());
+    auto sub = db.subscriber();
+    co_await sub.subscribe("a");
+    co_await settle();
+    co_await ask(db, "mine");
+    co_await sub.subscribe("b");
+    CHECK(server.connections() == 2);
     co_await db.close();
 }
 

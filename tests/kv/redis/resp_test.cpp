@@ -25,18 +25,20 @@ std::size_t bytes_held = 0;       // now
 
 }  // namespace
 
-void* operator new(std::size_t size) {
+[[gnu::noinline]] void* operator new(std::size_t size) {
     void* const memory = std::malloc(size);
     if (!memory) throw std::bad_alloc();
     bytes_allocated += size;
     bytes_held += malloc_usable_size(memory);
     return memory;
 }
-void operator delete(void* memory) noexcept {
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
     bytes_held -= malloc_usable_size(memory);
     std::free(memory);
 }
-void operator delete(void* memory, std::size_t) noexcept { ::operator delete(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
+    ::operator delete(memory);
+}
 
 namespace {
 

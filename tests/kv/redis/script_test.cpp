@@ -26,15 +26,38 @@ task<redis::client> connected() { return redis::client::connect("redis://" + sha
 
 }  // namespace
 
-OURO_TEST_REAL("a script is loaded by its first run and called by its digest then") {
+TEST_CASE("the digest is the SHA-1 of the source, and known before anybody is asked") {
+    CHECK(redis::sha1_of("") == "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+    CHECK(redis::sha1_of("abc") == "a9993e364706816aba3e25717850c26c9cd0d89d");
+    CHECK(redis::sha1_of(std::string(1000, 'x')).size() == 40);
+    CHECK(redis::script("abc").digest() == redis::sha1_of("abc"));
+}
+
+OURO_TEST_REAL("the digest is the one that a server tells") {
+    const std::string source = "return {KEYS[1], 'with \\0 \\n and ü'}";
+    CHECK(shared().call({"SCRIPT", "LOAD", source}) == redis::script(source).digest());
+    co_return;
+}
+
+OURO_TEST_REAL("a user who may EVALSHA and EVAL, and nothing else of scripts, may run one") {
+    shared().call({"SCRIPT", "FLUSH"});
+    shared().call(
+        {"ACL", "SETUSER", "scripter", "on", ">pw", "~*", "-@all", "+eval", "+evalsha", "+incr"});
+    auto db = co_await redis::client::connect("redis://scripter:pw@" + shared().address());
+    shared().call({"DEL", "n"});
+    redis::script count("return redis.call('INCR', KEYS[1])");
+    for (int i = 1; i <= 2; ++i) CHECK(co_await count.run<int>(db, "n") == i);
+    co_await db.close();
+    shared().call({"ACL", "DELUSER", "scripter"});
+}
+
+OURO_TEST_REAL("a script comes to a server with its first run and is called by its digest then") {
     shared().call({"FLUSHALL"});
     shared().call({"SCRIPT", "FLUSH"});
     auto db = co_await connected();
     redis::script take("return redis.call('DECRBY', KEYS[1], ARGV[1])");
-    CHECK(take.digest().empty());
     const std::int64_t first = co_await take.run<std::int64_t>(db, "stock", 5);
     CHECK(first == -5);
-    CHECK(take.digest().size() == 40);
     shared().call({"CONFIG", "RESETSTAT"});
     const std::int64_t second = co_await take.run<std::int64_t>(db, {"stock"}, {7});
     CHECK(second == -12);
@@ -106,18 +129,15 @@ OURO_TEST_REAL("what a run was given may be gone before it is awaited") {
 
 namespace {
 
-using testing::bulk;
 using testing::fake_caller;
 using testing::fake_server;
 using testing::words_said;
 
-constexpr std::string_view some_digest = "0123456789012345678901234567890123456789";
-
-// Tells a digest, and does not know it the first time it is asked.
+// Does not know the script the first time it is asked.
 task<> lose_and_send_again() {
     auto asked = std::make_shared<int>(0);
     fake_server server([asked](const words_said& said, fake_caller&) -> std::string {
-        if (said[0] == "SCRIPT") return bulk(some_digest);
+        if (said[0] == "SCRIPT") return "-NOPERM not for you\r\n";
         if (said[0] == "EVALSHA" && (*asked)++ == 0) return "-NOSCRIPT No matching script.\r\n";
         return ":7\r\n";
     });
@@ -128,9 +148,8 @@ task<> lose_and_send_again() {
         CHECK(said == 7);
     }
     co_await db.close();
-    const std::string digest(some_digest);
-    const std::vector<words_said> expected{{"SCRIPT", "LOAD", "return 7"},
-                                           {"EVALSHA", digest, "1", "key", "0"},
+    const std::string digest(answer.digest());
+    const std::vector<words_said> expected{{"EVALSHA", digest, "1", "key", "0"},
                                            {"EVAL", "return 7", "1", "key", "0"},
                                            {"EVALSHA", digest, "1", "key", "1"}};
     CHECK(server.heard() == expected);
@@ -148,8 +167,7 @@ TEST_CASE("a run can be cancelled anywhere") {
 
 OURO_TEST("a script that only reads is sent again after a lost connection, another is not") {
     auto lost = std::make_shared<bool>(false);
-    fake_server server([lost](const words_said& said, fake_caller& caller) -> std::string {
-        if (said[0] == "SCRIPT") return bulk(some_digest);
+    fake_server server([lost](const words_said&, fake_caller& caller) -> std::string {
         if (!*lost) {
             *lost = caller.close = true;
             return "";

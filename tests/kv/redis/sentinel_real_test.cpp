@@ -131,8 +131,11 @@ OURO_TEST_REAL("reads go to replicas, and follow these, too") {
     redis_sentinels group;
     sentinel_client db = co_await connect(group, {.replicas = true});
     while (db.replicas().size() < 2) co_await sleep_for(5ms);
-    co_await db.set("key", "v");
-    co_await db.command("WAIT", {"2", "10000"});
+    {
+        auto mine = co_await db.lease();
+        co_await mine->set("key", "v");
+        CHECK(co_await mine->wait(2, 10s) == 2);
+    }
     for (int i = 0; i < 4; ++i) {
         auto near = db.replica();
         CHECK(near.where().port != group.server(0).port());

@@ -218,6 +218,80 @@ OURO_TEST("sentinels that are not there, or say nothing, are passed over") {
     CHECK(nobody.error() == redis::errc::bad_url);
 }
 
+/// What connecting to these sentinels is told.
+task<redis::error> refusal(std::string sentinel) {
+    try {
+        co_await sentinel_client::connect({sentinel}, "mymaster", {.rounds_max = 1});
+    } catch (const redis::error& error) {
+        co_return error;
+    }
+    FAIL("it did not throw");
+    throw std::logic_error("it did not throw");
+}
+
+OURO_TEST("a sentinel's URL that is refused says why, and nothing of it is shown") {
+    for (const std::string url :
+         {"redis://:se%same@127.0.0.1:1", "redis://alice:sesame@127.0.0.1:1/1",
+          "redis://:ses/ame@127.0.0.1:1", "unix://:sesame@/sentinel.sock", "http://sesame",
+          "rediss://:sesame@127.0.0.1:1", "redis://127.0.0.1:1?password=sesame&x=1"}) {
+        CAPTURE(url);
+        const redis::error told = co_await refusal(url);
+        const bool expected = told.code() == redis::errc::bad_url ||  //
+                              told.code() == redis::errc::no_tls;
+        CHECK(expected);
+        CHECK(!told.words().empty());
+        const std::string shown = std::string(told.what()) + std::string(told.words());
+        for (const char* part : {"same", "/ame", "ses"}) CHECK(shown.find(part) == shown.npos);
+        CHECK(shown.find("127.0.0.1") == std::string::npos);
+    }
+}
+
+OURO_TEST("a sentinel without a port is asked at 26379") {
+    for (const std::string url : {"redis://127.0.0.1", "127.0.0.1", "redis://:a:b@127.0.0.1"}) {
+        const redis::error told = co_await refusal(url);
+        CHECK(told.code() == redis::errc::unhealthy);
+        CHECK(std::string(told.what()).find("127.0.0.1:26379") != std::string::npos);
+    }
+}
+
+/// What was said in HELLO and AUTH, by connection.
+std::vector<std::string> logins_of(const fake_server& server) {
+    std::vector<std::string> all;
+    for (const words_said& said : server.heard())
+        if (said[0] == "HELLO" && said.size() > 4) all.push_back(said[3] + ":" + said[4]);
+    return all;
+}
+
+OURO_TEST("the user and the password of a sentinel's URL are used, and for those learned, too") {
+    group all;
+    const auto strict = [&](witness& of) {
+        return [&of](const words_said& said, fake_caller& who) {
+            if (said[0] == "HELLO") return std::string("%1\r\n+id\r\n:7\r\n");
+            if (said[0] == "CLIENT") return std::string("+OK\r\n");
+            return of.answer(said, who);
+        };
+    };
+    fake_server second(strict(all.second), false);
+    all.first.others = {second.port()};
+    fake_server first(strict(all.first), false);
+    const std::string where = "127.0.0.1:" + std::to_string(first.port());
+    const std::string url = "redis://alice:s%65same@" + where;
+    sentinel_client db = co_await sentinel_client::connect({url}, "mymaster");
+    co_await settle();
+    const std::vector<std::string> told = logins_of(first);
+    CHECK(told.size() >= 2);  // the question, and the announcements
+    for (const std::string& login : told) CHECK(login == "alice:sesame");
+    CHECK(logins_of(second) == std::vector<std::string>{"alice:sesame"});
+    co_await db.close();
+
+    // What the URL says goes before the options.
+    db = co_await sentinel_client::connect({url}, "mymaster", {.sentinel_password = "other"});
+    co_await settle();
+    CHECK(logins_of(first).back() == "alice:sesame");
+    CHECK(logins_of(second).back() == "default:other");
+    co_await db.close();
+}
+
 OURO_TEST("a password that the master refuses is told in its words") {
     fake_server strict(
         [](const words_said&, fake_caller&) {

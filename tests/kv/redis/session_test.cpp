@@ -7,9 +7,11 @@
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/redis/fake_server.hpp>
 
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace ouro;
@@ -109,6 +111,66 @@ OURO_TEST("a server that closes at any byte costs at most what was on its way") 
     }
 }
 
+OURO_TEST("the youngest is cancelled, then another is asked: each slot has its own reply") {
+    fake_server server([](const words_said& said, fake_caller&) {
+        if (said.back() == "first") return std::string();         // later
+        return bulk("value of first") + bulk("value of second");  // both, in their order
+    });
+    client db = co_await client::connect(server.url());
+    auto first = spawn(ask(db, "first"));
+    co_await settle();
+    first.cancel();
+    co_await settle();
+    const std::optional<std::string> second = co_await db.get("second");
+    CHECK(second == "value of second");
+    CHECK(!co_await as_result(first));
+    CHECK(server.connections() == 1);
+    co_await db.close();
+}
+
+OURO_TEST("whoever leaves, in the middle or at an end, leaves a slot behind") {
+    for (int leaving = 0; leaving < 3; ++leaving) {
+        std::string held;
+        fake_server server([&held](const words_said& said, fake_caller&) {
+            held += bulk("value of " + said.back());
+            return said.back() == "last" ? std::exchange(held, {}) : std::string();
+        });
+        client db = co_await client::connect(server.url());
+        auto get = [](client on, std::string key) -> task<std::optional<std::string>> {
+            co_return co_await on.get(key);
+        };
+        std::vector<join_handle<std::optional<std::string>>> all;
+        for (int i = 0; i < 3; ++i) {
+            all.push_back(spawn(get(db, std::to_string(i))));
+            co_await settle();
+        }
+        all[static_cast<std::size_t>(leaving)].cancel();
+        co_await settle();
+        CHECK(co_await db.get("last") == "value of last");
+        for (int i = 0; i < 3; ++i) {
+            const auto got = co_await as_result(all[static_cast<std::size_t>(i)]);
+            if (i == leaving)
+                CHECK(got.error() == ouro::errc::cancelled);
+            else
+                CHECK(*got == "value of " + std::to_string(i));
+        }
+        co_await db.close();
+    }
+}
+
+OURO_TEST("a push between the replies to the handshake is none of them") {
+    fake_server server(
+        [](const words_said& said, fake_caller&) {
+            const std::string push = ">2\r\n+invalidate\r\n*1\r\n+k\r\n";
+            if (said[0] == "HELLO") return "%1\r\n+server\r\n+fake\r\n" + push;
+            if (said[0] == "SELECT") return push + "-ERR DB index is out of range\r\n";
+            return bulk(said.back());
+        },
+        false);
+    const auto refused = co_await as_result(client::connect(server.url() + "/3"));
+    CHECK(refused.error() == redis::errc::server_error);
+}
+
 OURO_TEST("a reply that nobody asked for ends the connection and is given to nobody") {
     fake_server server([](const words_said& said, fake_caller& who) {
         std::string reply = echo(said, who);
@@ -140,6 +202,61 @@ OURO_TEST("garbage in the middle ends that connection, and the next one works") 
     const auto got = co_await as_result(db.command<std::string>("SETRANGE", "now"));
     CHECK(got.error() == redis::errc::protocol_error);
     co_await ask(db, "then");
+    co_await db.close();
+}
+
+OURO_TEST("a line that is too long concerns whoever asked for it, and nobody else") {
+    const std::string huge(100, 'x');
+    fake_server server([&](const words_said& said, fake_caller& who) {
+        who.piece = 7;
+        const std::string& about = said.back();
+        if (about == "error") return "-WRONGTYPE " + huge + "\r\n";
+        if (about == "status") return "+" + huge + "\r\n";
+        if (about == "inside") return "*2\r\n-OOM " + huge + "\r\n:1\r\n";
+        if (about == "both") return "*2\r\n+" + huge + "\r\n+" + huge + "\r\n";
+        return echo(said, who);
+    });
+    client db = co_await client::connect(server.url(), {.limits = {.line_bytes_max = 32}});
+    auto batch = db.pipeline();
+    std::vector<redis::handle<std::string>> asked;
+    for (const char* about : {"a", "error", "b", "status", "c", "both", "d"})
+        asked.push_back(batch.command<std::string>("ECHO", {about}));
+    auto inside = batch.command<redis::reply>("ECHO", {"inside"});
+    auto last = batch.command<std::string>("ECHO", {"e"});
+    co_await with_scope([&](scope& tasks) -> task<> {
+        tasks.spawn(ask(db, "before"));
+        tasks.spawn([](redis::pipeline& all) -> task<> { co_await all.exec(); }(batch));
+        tasks.spawn(ask(db, "after"));
+        co_return;
+    });
+    std::string texts;
+    for (auto& each : asked) {
+        const auto got = each.as_result();
+        texts += got ? *got : got.error().message();
+        texts += '|';
+    }
+    CHECK(texts ==
+          "a|the key holds another kind of value|b|a line of the reply is too long|c|"
+          "a line of the reply is too long|d|");
+    CHECK(inside.get()[0].text() == "OOM " + huge.substr(0, 28));
+    CHECK(inside.get()[1].integer() == 1);
+    CHECK(last.get() == "e");
+    const auto alone = co_await as_result(db.command<std::string>("ECHO", {"status"}));
+    CHECK(alone.error() == redis::errc::reply_too_large);
+    CHECK(server.connections() == 1);
+    co_await db.close();
+}
+
+OURO_TEST("a line without an end is cut off at the limit of a whole reply") {
+    fake_server server([](const words_said& said, fake_caller& who) {
+        return said.back() == "endless" ? "+" + std::string(1000, 'x') : echo(said, who);
+    });
+    client db = co_await client::connect(
+        server.url(), {.limits = {.line_bytes_max = 32, .reply_bytes_max = 500}});
+    const auto got = co_await as_result(db.command<std::string>("SETRANGE", {"endless"}));
+    CHECK(got.error() == ouro::errc::limit_exceeded);
+    co_await ask(db, "on the next connection");
+    CHECK(server.connections() == 2);
     co_await db.close();
 }
 
@@ -195,6 +312,60 @@ OURO_TEST("a read is asked for again when its connection was lost, and a write i
     CHECK(other.heard().size() == 1);
     co_await db.close();
     co_await writer.close();
+}
+
+OURO_TEST("behind READONLY a connection is made again, and costs nobody else a reply") {
+    fake_server server([](const words_said& said, fake_caller& who) {
+        if (said[0] != "SET") return echo(said, who);
+        return who.number == 0 ? std::string("-READONLY You can't write against a replica\r\n")
+                               : std::string("+OK\r\n");
+    });
+    client db = co_await client::connect(server.url());
+    auto set = [](client on, net::fate& how_far, std::error_code& why) -> task<> {
+        try {
+            co_await on.set("k", "v");
+        } catch (const redis::error& failure) {
+            how_far = failure.how_far();
+            why = failure.code();
+        }
+    };
+    net::fate how_far = net::fate::unsent;
+    std::error_code why;
+    co_await with_scope([&](scope& tasks) -> task<> {
+        for (int i = 0; i < 10; ++i) tasks.spawn(ask(db, "before " + std::to_string(i)));
+        tasks.spawn(set, db, std::ref(how_far), std::ref(why));
+        for (int i = 0; i < 10; ++i) tasks.spawn(ask(db, "behind " + std::to_string(i)));
+        co_await yield();
+        for (int i = 0; i < 10; ++i) tasks.spawn(ask(db, "later " + std::to_string(i)));
+    });
+    CHECK(why == redis::errc::read_only);
+    CHECK(how_far == net::fate::answered);
+    CHECK(db.sessions().front()->figures().repeated == 0);
+    co_await db.set("k", "v");
+    CHECK(server.connections() == 2);
+    co_await db.close();
+}
+
+OURO_TEST("a replica that is meant is not left again and again") {
+    fake_server server([](const words_said& said, fake_caller& who) {
+        if (said[0] != "SET") return echo(said, who);
+        return std::string("-READONLY You can't write against a replica\r\n");
+    });
+    client db = co_await client::connect(server.url());
+    for (int i = 0; i < 600; ++i) {
+        const auto refused = co_await as_result(db.set("k", "v"));
+        CHECK(refused.error() == redis::errc::read_only);
+        co_await ask(db, "mine");
+        co_await sleep_for(100ms);
+    }
+    CHECK(server.connections() < 15);
+    // A leased connection that has met it is lent no more.
+    auto mine = co_await db.lease();
+    CHECK(!co_await as_result(mine->set("k", "v")));
+    co_await mine->echo("still mine");
+    CHECK(!mine->usable());
+    mine.release();
+    co_await db.close();
 }
 
 OURO_TEST("what is asked while there is no connection leaves on the next one") {

@@ -1,5 +1,6 @@
 // AUTH, SELECT and HELLO, on a connection of one's own and on the shared one.
 #include <ouro/kv/redis/client.hpp>
+#include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/real.hpp>
 #include <ouro/tests/kv/redis/real_client.hpp>
@@ -89,6 +90,53 @@ OURO_TEST_REAL("a password changed meanwhile does not disturb who is in") {
     CHECK(co_await fresh.get("a") == "1");
     co_await fresh.close();
     co_await db.close();
+}
+
+OURO_TEST_REAL("a password is replaced while requests flow, and none of them fails") {
+    redis_server server({.password = "one"});
+    std::string known = "one";
+    redis::credentials_from source([&] { return redis::credentials({}, known); });
+    client db = co_await client::connect("redis://" + server.address(),
+                                         {.connections = 2, .credentials = &source});
+    client admin = co_await client::connect("redis://:one@" + server.address());
+    int done = 0;
+    bool over = false;
+    const auto write = [&]() -> task<> {
+        while (!over) {
+            co_await db.incr("count");
+            ++done;
+        }
+    };
+    const auto read = [&]() -> task<> {
+        while (!over) co_await db.get("count");
+    };
+    co_await with_scope([&](scope& tasks) -> task<> {
+        for (int i = 0; i < 4; ++i) tasks.spawn(write());
+        for (int i = 0; i < 4; ++i) tasks.spawn(read());
+        for (const char* const next : {"two", "three", "four"}) {
+            co_await admin.command("CONFIG SET", {"requirepass", next});
+            known = next;
+            co_await db.reauthenticate();
+            const int before = done;
+            while (done < before + 50) co_await sleep_for(1ms);
+        }
+        over = true;
+    });
+    CHECK(co_await db.get<int>("count") == done);
+
+    // Connections that are lost afterwards come back with the last of them.
+    const std::int64_t killed = db.sessions().front()->id();
+    redis::client_kill_options victim;
+    victim.id = killed;
+    co_await admin.client_kill(victim);
+    for (int i = 0; i < 10; ++i) CHECK(co_await db.get<int>("count") == done);
+    while (db.sessions().front()->id() == killed || !db.sessions().front()->is_connected())
+        co_await sleep_for(1ms);
+    const failure refused =
+        co_await failure_of(client::connect("redis://:one@" + server.address()));
+    CHECK(refused.code == redis::errc::wrong_password);
+    co_await db.close();
+    co_await admin.close();
 }
 
 OURO_TEST_REAL("databases do not see each other, and SELECT goes where it is told") {

@@ -42,7 +42,7 @@ task<T> read_as(std::string bytes) {
          {~std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{3}}) {
         answering server(bytes, piece);
         client db = co_await client::connect(server.url());
-        T got = co_await db.command<T>("ANY");
+        T got = co_await db.command<T>("ANY", redis::words(), {});
         co_await db.ping();
         co_await db.close();
         if (!first) {
@@ -59,7 +59,7 @@ task<redis::reply> read(std::string bytes) { return read_as<redis::reply>(std::m
 task<failure> fail(std::string bytes) {
     answering server(std::move(bytes), 1);
     client db = co_await client::connect(server.url());
-    failure seen = co_await failure_of(db.command("ANY"));
+    failure seen = co_await failure_of(db.command("ANY", redis::words(), {}));
     co_await db.ping();
     co_await db.close();
     co_return seen;
@@ -110,7 +110,7 @@ OURO_TEST("null, as RESP2 has it for strings and for arrays") {
     CHECK(co_await read_as<list>("*-1\r\n") == std::nullopt);
     answering server("$-1\r\n");
     client db = co_await client::connect(server.url());
-    const failure null = co_await failure_of(db.command<std::string>("ANY"));
+    const failure null = co_await failure_of(db.command<std::string>("ANY", redis::words(), {}));
     CHECK(null.code == redis::errc::null_reply);
     co_await db.close();
 }
@@ -229,10 +229,10 @@ OURO_TEST("what breaks the rules ends the connection, and the next one works") {
             return who.number == 0 ? wrong : std::string("+fine\r\n");
         });
         client db = co_await client::connect(server.url());
-        const failure seen = co_await failure_of(db.command("ANY"));
+        const failure seen = co_await failure_of(db.command("ANY", redis::words(), {}));
         CHECK_MESSAGE(seen.code == redis::errc::protocol_error, wrong);
         CHECK_MESSAGE(seen.how_far == net::fate::unanswered, wrong);
-        CHECK(co_await db.command<std::string>("ANY") == "fine");
+        CHECK(co_await db.command<std::string>("ANY", redis::words(), {}) == "fine");
         co_await db.close();
     }
 }
@@ -247,7 +247,7 @@ OURO_TEST("announced sizes above the limits are refused without waiting for thei
             return said[0] == "PING" ? std::string("+PONG\r\n") : wrong;
         });
         client db = co_await client::connect(server.url(), options);
-        const failure seen = co_await failure_of(db.command("ANY"));
+        const failure seen = co_await failure_of(db.command("ANY", redis::words(), {}));
         CHECK_MESSAGE(seen.code == ouro::errc::limit_exceeded, wrong);
         co_await db.close();
     }

@@ -58,10 +58,12 @@ OURO_TEST("the greeting of RESP3 is one request: who, name, and database behind 
     const std::string at = "127.0.0.1:" + std::to_string(server.port());
     client db = co_await client::connect("redis://alice:secret@" + at + "/7", options);
     CHECK(db.sessions().front()->id() == 9);
-    REQUIRE(server.heard().size() == 2);
+    REQUIRE(server.heard().size() == 4);
     CHECK(server.heard()[0] ==
           words_said{"HELLO", "3", "AUTH", "alice", "secret", "SETNAME", "me"});
-    CHECK(server.heard()[1] == words_said{"SELECT", "7"});
+    CHECK(server.heard()[1] == words_said{"CLIENT", "SETINFO", "LIB-NAME", "ouro"});
+    CHECK(server.heard()[2].at(2) == "LIB-VER");
+    CHECK(server.heard()[3] == words_said{"SELECT", "7"});
     co_await db.close();
 }
 

@@ -1,6 +1,7 @@
 #include <ouro/kv/redis/topics.hpp>
 
 #include <ouro/kv/redis/resp.hpp>
+#include <ouro/kv/redis/slots.hpp>
 
 #include <doctest/doctest.h>
 
@@ -27,12 +28,18 @@ public:
             std::string text(in.next());
             std::set<std::string> names;
             while (--left > 0) names.emplace(in.next());
-            for (const std::string& name : names) text += ' ' + name;
+            if (text == "PING")
+                token_ = *names.begin();
+            else
+                for (const std::string& name : names) text += ' ' + name;
             commands.push_back(text);
         }
         return commands;
     }
-    bool reply(const std::string& raw) { return topic_table::reply(parsed(raw)); }
+    answer reply(const std::string& raw) { return topic_table::reply(parsed(raw)); }
+    /// The reply to the PING of the last round.
+    bool pong() { return reply("+" + token_ + "\r\n") == answer::last; }
+    const std::string& token() const { return token_; }
     void push(const std::vector<std::string>& words) {
         std::string raw = ">" + std::to_string(words.size()) + "\r\n";
         for (const std::string& word : words)
@@ -56,12 +63,13 @@ private:
 
     resp_parser parser_;
     redis::reply kept_;
+    std::string token_;
 };
 
 using commands = std::vector<std::string>;
 using state = topic::state;
 constexpr auto channel = topic_kind::channel;
-const std::string pong = "+PONG\r\n";
+using answer = topic_table::answer;
 
 }  // namespace
 
@@ -90,12 +98,12 @@ TEST_CASE("a round says what has changed, and nothing else") {
     all.push({"psubscribe", "a*", "1"});
     all.push({"ssubscribe", "s", "1"});
     all.push({"ssubscribe", "t", "1"});
-    CHECK(all.reply(pong));
+    CHECK(all.pong());
     CHECK(!all.changed());
     CHECK(all.size() == 4);
     all.leave_all(two);
     CHECK(all.round().size() == 5);
-    CHECK(all.reply(pong));
+    CHECK(all.pong());
     CHECK(all.size() == 0);
 }
 
@@ -109,10 +117,10 @@ TEST_CASE("an error belongs to the first command whose confirmations have not al
     const std::string second = asked[1].substr(11);
     const std::string third = asked[2].substr(11);
     all.push({"ssubscribe", first, "1"});
-    CHECK(!all.reply("-MOVED 1 127.0.0.1:2\r\n"));
+    CHECK(all.reply("-MOVED 1 127.0.0.1:2\r\n") == answer::more);
     all.push({"ssubscribe", third, "1"});
     // With all confirmed or refused, even an error is the PING's.
-    CHECK(all.reply("-NOPERM no PING for you\r\n"));
+    CHECK(all.reply("-NOPERM no PING for you\r\n") == answer::last);
     CHECK(all.state_of(first, topic_kind::shard) == state::present);
     CHECK(all.state_of(second, topic_kind::shard) == state::refused);
     CHECK(all.find(topic_kind::shard, second)->code == redis::errc::moved);
@@ -123,14 +131,122 @@ TEST_CASE("an error belongs to the first command whose confirmations have not al
     CHECK(all.round() == commands{"SSUBSCRIBE " + second, "PING"});
 }
 
+TEST_CASE("only its own token ends a round, and a reply that is neither is nobody's") {
+    table all;
+    listener one(all, {});
+    all.join(one, channel, "a");
+    all.round();
+    const std::string before = all.token();
+    all.lost("gone");
+    all.round();
+    CHECK(all.token() != before);
+    all.push({"subscribe", "a", "1"});
+    for (const char* reply : {"+PONG\r\n", ":1\r\n", "_\r\n", "*0\r\n"})
+        CHECK(all.reply(reply) == answer::foreign);
+    CHECK(all.reply("+" + before + "\r\n") == answer::foreign);
+    CHECK(all.pong());
+    CHECK(!all.pong());  // it was that of a round which is over
+    // As RESP2 says it where there are subscriptions.
+    all.leave_all(one);
+    all.round();
+    all.push({"unsubscribe", "a", "0"});
+    CHECK(all.reply("*2\r\n+pong\r\n+" + all.token() + "\r\n") == answer::last);
+    CHECK(all.size() == 0);
+}
+
+namespace {
+
+/// Some shard channels that are known and then given up, and others that are asked for in the same
+/// round.
+struct given_up {
+    explicit given_up(std::vector<std::string> known, std::vector<std::string> wanted = {}) {
+        for (const std::string& name : known) all.join(one, topic_kind::shard, name);
+        all.round();
+        for (const std::string& name : known) all.push({"ssubscribe", name, "1"});
+        REQUIRE(all.pong());
+        all.leave_all(one);
+        for (const std::string& name : wanted) all.join(two, topic_kind::shard, name);
+        all.round();
+    }
+    state state_of(const std::string& name) { return all.state_of(name, topic_kind::shard); }
+    answer moved(const std::string& name) {
+        return all.reply("-MOVED " + std::to_string(slot_of(name)) + " 127.0.0.1:2\r\n");
+    }
+
+    table all;
+    listener one{all, {}}, two{all, {}};
+};
+
+}  // namespace
+
+TEST_CASE("a server that gives up a shard channel by itself has not answered SUNSUBSCRIBE") {
+    given_up round({"s"});
+    round.all.push({"sunsubscribe", "s", "0"});
+    CHECK(round.moved("s") == answer::more);  // and not the PING's
+    CHECK(round.all.reply("+PONG\r\n") == answer::foreign);
+    CHECK(round.all.pong());
+    CHECK(round.all.size() == 0);
+    CHECK(!round.all.changed());
+}
+
+TEST_CASE("it takes no part of what was asked for behind it down") {
+    given_up round({"s"}, {"t"});
+    round.all.push({"sunsubscribe", "s", "0"});
+    CHECK(round.moved("s") == answer::more);
+    round.all.push({"ssubscribe", "t", "1"});
+    CHECK(round.all.pong());
+    CHECK(round.state_of("s") == state::absent);
+    CHECK(round.state_of("t") == state::present);
+    CHECK(!round.all.changed());
+}
+
+TEST_CASE("when both are refused, each has its own error") {
+    given_up round({"s"}, {"t"});
+    round.all.push({"sunsubscribe", "s", "0"});
+    CHECK(round.moved("s") == answer::more);
+    CHECK(round.all.reply("-NOPERM not for you\r\n") == answer::more);
+    CHECK(round.all.pong());
+    CHECK(round.state_of("s") == state::absent);
+    CHECK(round.state_of("t") == state::refused);
+    CHECK(round.all.find(topic_kind::shard, "t")->code == redis::errc::no_permission);
+}
+
+TEST_CASE("an error behind a SUNSUBSCRIBE that was confirmed is that of what was refused") {
+    given_up round({"s"}, {"t"});
+    round.all.push({"sunsubscribe", "s", "0"});
+    CHECK(round.moved("t") == answer::more);
+    CHECK(round.all.pong());
+    CHECK(round.state_of("s") == state::absent);
+    CHECK(round.state_of("t") == state::refused);
+    CHECK(round.all.find(topic_kind::shard, "t")->code == redis::errc::moved);
+}
+
+TEST_CASE("who wants a channel that the server gives up meanwhile has it asked for again") {
+    given_up round({"s"});
+    round.all.join(round.two, topic_kind::shard, "s");
+    round.all.push({"sunsubscribe", "s", "0"});
+    CHECK(round.moved("s") == answer::more);
+    CHECK(round.all.pong());
+    CHECK(round.two.topics() == 1);
+    CHECK(round.all.round() == commands{"SSUBSCRIBE s", "PING"});
+}
+
+TEST_CASE("who may not PING has a round that ends all the same") {
+    given_up round({"s"});
+    round.all.push({"sunsubscribe", "s", "0"});
+    CHECK(round.all.reply("-NOPERM this user has no permissions to run the 'ping' command\r\n") ==
+          answer::last);
+    CHECK(round.all.size() == 0);
+}
+
 TEST_CASE("what is refused as a whole is asked for one by one") {
     table all;
     listener one(all, {});
     all.join(one, channel, "a");
     all.join(one, channel, "b");
     CHECK(all.round() == commands{"SUBSCRIBE a b", "PING"});
-    CHECK(!all.reply("-NOPERM\r\n"));
-    CHECK(all.reply(pong));
+    CHECK(all.reply("-NOPERM\r\n") == answer::more);
+    CHECK(all.pong());
     const commands again = all.round();
     CHECK(std::set<std::string>(again.begin(), again.end()) ==
           std::set<std::string>{"SUBSCRIBE a", "SUBSCRIBE b", "PING"});
@@ -142,7 +258,7 @@ TEST_CASE("more than a thousand names make several commands") {
     for (int i = 0; i < 1001; ++i) all.join(one, channel, std::to_string(i));
     CHECK(all.round().size() == 3);
     for (int i = 0; i < 1001; ++i) all.push({"subscribe", std::to_string(i), "1"});
-    CHECK(all.reply(pong));
+    CHECK(all.pong());
     all.push({"message", "1000", "x"});
     CHECK(one.size() == 1);
 }
@@ -156,19 +272,19 @@ TEST_CASE("who comes while the last one goes is subscribed again, and hears noth
     all.join(one, channel, "a");
     all.round();
     all.push({"subscribe", "a", "1"});
-    CHECK(all.reply(pong));
+    CHECK(all.pong());
     all.leave_all(one);
     CHECK(all.round() == commands{"UNSUBSCRIBE a", "PING"});
     all.join(two, channel, "a");
     all.push({"message", "a", "late"});
     all.push({"unsubscribe", "a", "0"});
     CHECK(two.size() == 0);
-    CHECK(all.reply(pong));
+    CHECK(all.pong());
     CHECK(all.round() == commands{"SUBSCRIBE a", "PING"});
     all.push({"subscribe", "a", "1"});
     all.push({"message", "a", "in time"});
     CHECK(two.size() == 1);
-    CHECK(all.reply(pong));
+    CHECK(all.pong());
     CHECK(!all.changed());
 }
 
@@ -180,7 +296,7 @@ TEST_CASE("a lost connection is told once, and its end when everything is back")
     all.round();
     all.push({"subscribe", "a", "1"});
     all.push({"psubscribe", "b*", "2"});
-    CHECK(all.reply(pong));
+    CHECK(all.pong());
     all.lost("gone");
     CHECK(one.size() == 1);
     CHECK(all.changed());
@@ -193,7 +309,7 @@ TEST_CASE("a lost connection is told once, and its end when everything is back")
     all.push({"subscribe", "a", "1"});
     all.push({"psubscribe", "b*", "2"});
     CHECK(one.size() == 2);
-    CHECK(all.reply(pong));
+    CHECK(all.pong());
     CHECK(!all.changed());
 }
 
@@ -206,7 +322,7 @@ TEST_CASE("a listener that is full holds the connection back until it has room")
     all.join(one, channel, "a");
     all.round();
     all.push({"subscribe", "a", "1"});
-    CHECK(all.reply(pong));
+    CHECK(all.pong());
     for (int i = 0; i < 3; ++i) all.push({"message", "a", "x"});
     CHECK(!all.held_back());
     for (int i = 0; i < 3; ++i) all.push({"message", "a", "x"});

@@ -84,7 +84,7 @@ OURO_TEST_REAL("one refused when it is queued undoes all, with the server's word
     client db = co_await fresh_client();
     auto tx = db.transaction();
     auto set = tx.set("a", 1);
-    auto unknown = tx.command("NO-SUCH-COMMAND", "x");
+    auto unknown = tx.command("NO-SUCH-COMMAND", "x", {});
     auto few = tx.command("GET");
     auto last = tx.set("b", 1);
     const failure refused = co_await failure_of(tx.exec());

@@ -6,9 +6,9 @@
 #include <ouro/runtime/io/file.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/tests/no_more_descriptors.hpp>
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -84,24 +84,6 @@ descriptor bound_socket(const sockaddr_in& where) {
     checked(io().bind(made.number(), generic(where), sizeof where));
     return made;
 }
-
-/// Lowers the limit of descriptors to those that are open.
-class no_more_descriptors {
-public:
-    no_more_descriptors() {
-        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
-        const int free = ::fcntl(0, F_DUPFD_CLOEXEC, 0);
-        REQUIRE(free >= 0);
-        ::close(free);
-        rlimit full = before_;
-        full.rlim_cur = static_cast<rlim_t>(free);
-        REQUIRE(::setrlimit(RLIMIT_NOFILE, &full) == 0);
-    }
-    ~no_more_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-    rlimit before_;
-};
 
 /// Tells a story twice, the second time without descriptors: what a sanitizer, or a helper thread,
 /// needs of them for what it sees for the first time, it has had by then.

@@ -506,7 +506,7 @@ OURO_TEST("destroying a channel is the end for who waits") {
         co_return got.has_value();
     };
     auto give = [](channel<int>& to) -> task<> { co_await to.send(2); };
-    auto reserve = [](channel<int>& of) -> task<> { co_await of.reserve(); };
+    auto reserve = [](channel<int>& of) -> task<> { static_cast<void>(co_await of.reserve()); };
     auto taker = spawn(take, std::ref(*empty));
     auto giver = spawn(give, std::ref(*full));
     auto reserver = spawn(reserve, std::ref(*full));

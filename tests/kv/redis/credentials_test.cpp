@@ -1,0 +1,186 @@
+// Who we are, when that changes: sources of credentials, and AUTH on connections in use.
+#include <ouro/kv/redis/credentials.hpp>
+
+#include <ouro/kv/redis/client.hpp>
+#include <ouro/runtime/scope.hpp>
+#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/time/sleep.hpp>
+#include <ouro/tests/kv/redis/fake_server.hpp>
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+using namespace ouro;
+using namespace ouro::testing;
+using namespace std::chrono_literals;
+using redis::client;
+
+namespace {
+
+/// A server that lets in whoever knows its password, and changes it.
+struct strict_server {
+    std::string password = "one";
+    int refused = 0;
+    fake_server server{[this](const words_said& said, fake_caller&) { return answer(said); },
+                       false};
+
+    std::string answer(const words_said& said) {
+        const auto at = std::ranges::find(said, "AUTH");
+        if (at != said.end() && said.back() != password) {
+            ++refused;
+            return "-WRONGPASS invalid username-password pair: " + said.back() + "\r\n";
+        }
+        if (said[0] == "HELLO") return "%0\r\n";
+        if (said[0] == "GET") return bulk(said[1]);
+        return said[0] == "PING" ? "+PONG\r\n" : "+OK\r\n";
+    }
+};
+
+task<> get_often(client db, int times) {
+    for (int i = 0; i < times; ++i) {
+        const std::string key = std::to_string(i);
+        const std::optional<std::string> got = co_await db.get(key);
+        CHECK(got == key);
+        co_await sleep_for(10ms);
+    }
+}
+
+OURO_TEST("who we are is asked in every handshake") {
+    strict_server strict;
+    std::string known = "one";
+    redis::credentials_from source([&] { return redis::credentials("app", known); });
+    client db = co_await client::connect(strict.server.url(), {.credentials = &source});
+    strict.password = known = "two";
+    strict.server.hang_up();
+    co_await get_often(db, 3);
+    CHECK(strict.server.connections() == 2);
+    CHECK(strict.refused == 0);
+    CHECK(strict.server.heard().front() == words_said{"HELLO", "3", "AUTH", "app", "one"});
+    co_await db.close();
+}
+
+OURO_TEST("AUTH goes between the requests of others, and harms none") {
+    strict_server strict;
+    redis::credentials_from source([&](const redis::address& where) -> task<redis::credentials> {
+        CHECK(where.port == strict.server.port());
+        co_await sleep_for(5ms);
+        co_return redis::credentials("app", strict.password);
+    });
+    client db =
+        co_await client::connect(strict.server.url(), {.connections = 2, .credentials = &source});
+    auto mine = co_await db.lease();
+    auto idle = co_await db.lease();
+    idle.release();
+    co_await with_scope([&](scope& tasks) -> task<> {
+        for (int i = 0; i < 4; ++i) tasks.spawn(get_often(db, 20));
+        co_await sleep_for(50ms);
+        strict.password = "two";
+        co_await db.reauthenticate();
+    });
+    const words_said auth{"AUTH", "app", "two"};
+    CHECK(std::ranges::count(strict.server.heard(), auth) == 2);
+    CHECK(strict.server.connections() == 4);
+
+    // What is leased goes on, and is not lent again, nor is what was idle.
+    co_await mine->ping();
+    mine.release();
+    mine = co_await db.lease();
+    CHECK(strict.server.connections() == 5);
+    CHECK(db.dedicated_figures().open == 1);
+    mine.release();
+    co_await db.close();
+}
+
+OURO_TEST("an AUTH that is refused is told, and the connection goes on as it was") {
+    strict_server strict;
+    std::string known = "one";
+    redis::credentials_from source([&] { return redis::credentials({}, known); });
+    client db = co_await client::connect(strict.server.url(), {.credentials = &source});
+    known = "sesame";
+    std::string words;
+    try {
+        co_await db.reauthenticate();
+    } catch (const redis::error& failure) {
+        CHECK(failure.code() == redis::errc::wrong_password);
+        CHECK(failure.how_far() == net::fate::answered);
+        words = failure.what();
+    }
+    CHECK(words.find("WRONGPASS") != std::string::npos);
+    CHECK(words.find("sesame") == std::string::npos);
+    co_await get_often(db, 1);
+    CHECK(strict.server.connections() == 1);
+    co_await db.close();
+}
+
+OURO_TEST("a source that throws is heard, and asked again") {
+    strict_server strict;
+    int fails = 1;
+    redis::credentials_from source([&]() -> redis::credentials {
+        if (fails-- > 0) throw std::runtime_error("the vault is locked");
+        return {"app", "one"};
+    });
+    std::string words;
+    try {
+        co_await client::connect(strict.server.url(), {.credentials = &source});
+    } catch (const redis::error& failure) {
+        words = failure.what();
+    }
+    CHECK(words.find("the vault is locked") != std::string::npos);
+    CHECK(strict.server.connections() == 0);
+
+    fails = 2;
+    redis::session_options how;
+    how.where.port = strict.server.port();
+    how.credentials = &source;
+    const auto session = redis::session::open(how);
+    redis::call<std::string> call(*session, redis::verb::get, {"there"});
+    CHECK(co_await call == "there");  // at the third attempt
+    fails = 1;
+    std::string seen;
+    try {
+        co_await session->reauthenticate();
+    } catch (const std::runtime_error& thrown) {
+        seen = thrown.what();
+    }
+    CHECK(seen == "the vault is locked");
+    co_await session->closed();
+}
+
+OURO_TEST("without a connection there is nobody to be told, and a new one has asked for itself") {
+    strict_server strict;
+    redis::credentials_from source([&]() -> task<redis::credentials> {
+        co_await sleep_for(20ms);
+        co_return redis::credentials("app", strict.password);
+    });
+    client db = co_await client::connect(strict.server.url(), {.credentials = &source});
+    auto told = spawn([](client db) -> task<> { co_await db.reauthenticate(); }(db));
+    co_await settle();
+    strict.server.hang_up();
+    co_await told;
+    co_await db.reauthenticate();
+    co_await get_often(db, 1);
+    CHECK(strict.server.connections() == 2);
+    co_await db.close();
+}
+
+task<> everything() {
+    strict_server strict;
+    redis::credentials_from source([&]() -> task<redis::credentials> {
+        co_await yield();
+        co_return redis::credentials("app", strict.password);
+    });
+    client db = co_await client::connect(strict.server.url(), {.credentials = &source});
+    strict.password = "two";
+    co_await db.reauthenticate();
+    co_await get_often(db, 1);
+    co_await db.close();
+}
+
+TEST_CASE("it can be cancelled anywhere") {
+    const auto report = cancel_everywhere_on_all(everything);
+    CHECK_MESSAGE(report.clean(), report.complaints);
+    CHECK(report.points > 10);
+}
+
+}  // namespace
