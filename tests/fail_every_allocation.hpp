@@ -10,6 +10,7 @@
 #include <ouro/runtime/frame_pool.hpp>
 #include <ouro/runtime/sim/testing.hpp>
 #include <ouro/runtime/time/timers.hpp>
+#include <ouro/tests/work.hpp>
 
 #include <doctest/doctest.h>
 
@@ -48,7 +49,6 @@ inline thread_local memory_shortage shortage;
 
 /// Called by a scenario when what it prepares is there: from here on allocations are counted. They
 /// are until `end_shortage`, or the end of the scenario.
-inline void begin_shortage() noexcept;
 inline void end_shortage() noexcept { shortage.left = memory_shortage::never; }
 
 /// Ends a shortage that goes on, a moment after it has begun: for those who wait for memory.
@@ -75,15 +75,6 @@ inline void begin_shortage() noexcept {
     shortage.left = shortage.after;
     if (shortage.goes_on && shortage.left != memory_shortage::never) relief::here->arm();
 }
-
-using short_scenario = task<> (*)();
-
-/// One scenario of a table, and how many of its allocations can fail at least.
-struct short_work {
-    const char* name;
-    short_scenario make;
-    long points_min = 1;
-};
 
 inline bool is_want_of_memory(std::error_code why) noexcept {
     return why == std::errc::not_enough_memory;
@@ -112,7 +103,7 @@ private:
 
 /// Awaits a scenario with little memory, in which the want of it may be thrown, as an exception or
 /// as an error; and once more with plenty, which must go well.
-inline task<> with_little_memory(short_scenario make, std::string& wrong) {
+inline task<> with_little_memory(work_maker make, std::string& wrong) {
     const hang_alarm alarm(wrong);
     relief soon;
     try {
@@ -136,7 +127,7 @@ inline task<> with_little_memory(short_scenario make, std::string& wrong) {
 }
 
 /// One run on a thread of its own, whose pools are empty. True when an allocation has failed.
-inline bool run_short_of_memory(short_scenario make, const sim::test_setting& where, long after,
+inline bool run_short_of_memory(work_maker make, const sim::test_setting& where, long after,
                                 bool goes_on, std::string& wrong) {
     bool struck = false;
     std::thread([&] {
@@ -171,7 +162,7 @@ inline bool descriptors_come_back(std::size_t before) {
 /// Runs a scenario again and again on every real reactor, and has its 1st, 2nd, 3rd … allocation
 /// fail, alone and with all that follow, until it needs no more. Each time it must end, nothing may
 /// be left, and an ordinary run on the same loop must go well.
-inline memory_report fail_every_allocation(short_scenario make) {
+inline memory_report fail_every_allocation(work_maker make) {
     memory_report found;
     const std::size_t descriptors = descriptors_open();
     for (const sim::test_setting& where : sim::real_settings()) {
@@ -192,9 +183,9 @@ inline memory_report fail_every_allocation(short_scenario make) {
 }
 
 /// Sweeps every scenario of a table and says how many points each had.
-inline void check_every_allocation(std::span<const short_work> table) {
+inline void check_every_allocation(std::span<const work> table) {
     long points = 0;
-    for (const short_work& each : table) {
+    for (const work& each : table) {
         const memory_report found = fail_every_allocation(each.make);
         points += found.points;
         const std::string name = each.name;

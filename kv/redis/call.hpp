@@ -80,9 +80,10 @@ private:
 ///
 /// It owns the encoded command, so arguments need not outlive the expression that made it; it
 /// allocates only for commands of more than 104 bytes, from the thread's pool up to 4 KiB, and for
-/// what `T` needs. Throws redis::error; `as_result` gives the code alone. What a
-/// decoder of yours throws comes out of the await. Cancelling it takes back
-/// what was not sent, and else lets its reply pass by. The door it came from must live until then.
+/// what `T` needs: a std::string once for a value of more than 15 bytes, a short_text never. Throws
+/// redis::error; `as_result` gives the code alone. What a decoder of yours throws comes out of the
+/// await. Cancelling it takes back what was not sent, and else lets its reply pass by. The door it
+/// came from must live until then.
 template <class T>
 class [[nodiscard]] call final : public call_base {
 public:

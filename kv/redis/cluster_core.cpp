@@ -142,6 +142,7 @@ task<bool> cluster_core::refresh() {
         result<slot_table> told = co_await as_result(ask(node));
         refreshed_at_ = clock::now();
         if (!told) {
+            if (told.error() == ouro::errc::cancelled) throw_error(ouro::errc::cancelled);
             trouble_ = told.error();
             continue;
         }

@@ -3,6 +3,7 @@
 //   asked for                         what fits
 //   reply                             everything, errors and null, too
 //   std::string, std::vector<byte>    strings, status, verbatim, big numbers, numbers as their text
+//   short_text<N> (short_text.hpp)    the same up to N bytes, in place: nothing is allocated
 //   integers                          integers, booleans, whole doubles, and texts that spell one
 //   float, double                     doubles, integers, booleans, and texts that spell one
 //   bool                              booleans, integers (not 0), "OK", "0" and "1"; null is false

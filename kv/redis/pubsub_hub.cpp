@@ -15,6 +15,8 @@ namespace {
 
 // What the server refused for a reason that passes, and a queue that was full, is tried again.
 constexpr duration retry_delay = std::chrono::milliseconds(100);
+// So is a round for which there was no memory.
+constexpr duration memory_delay = std::chrono::milliseconds(5);
 
 }  // namespace
 
@@ -216,7 +218,7 @@ void pubsub_hub::work() noexcept {
         spawn(run(shared_from_this()));
     } catch (const std::bad_alloc&) {  // nobody else would come back to it
         working_ = false;
-        const time_point when = after(clock::now(), retry_delay);
+        const time_point when = after(clock::now(), memory_delay);
         if (!again_.armed())
             executor::current().timers().arm(again_, when.time_since_epoch().count());
     }
@@ -231,7 +233,9 @@ task<> pubsub_hub::run(std::shared_ptr<pubsub_hub> self) {
         hub.end_rounds(done.error(), round.how_far());
         if (!done && !hub.session_->is_connected()) break;  // connected() goes on
         if (done && !hub.be_patient()) continue;
-        const result<void> waited = co_await as_result(sleep_for(retry_delay));
+        const bool no_memory = done.error() == std::errc::not_enough_memory;
+        const duration pause = no_memory ? memory_delay : retry_delay;
+        const result<void> waited = co_await as_result(sleep_for(pause));
         if (!waited) break;
     }
     hub.working_ = false;

@@ -36,8 +36,8 @@ std::size_t open_descriptors() {
 /// A ring that went away closes its descriptors a moment later.
 std::size_t descriptors_above(std::size_t before) {
     std::size_t now = open_descriptors();
-    for (int tries = 0; now > before && tries < 200; ++tries) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    for (int tries = 0; now > before && tries < 5000; ++tries) {
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
         now = open_descriptors();
     }
     return now > before ? now - before : 0;

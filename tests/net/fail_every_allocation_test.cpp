@@ -438,7 +438,7 @@ task<> share_a_pool() {
     if (!failures.empty()) throw std::bad_alloc();
 }
 
-constexpr short_work bytes[] = {
+const work bytes[] = {
     {"reader", read_lines, 5},     {"block_reader", read_blocks, 5},
     {"writer", write_and_look, 5}, {"send_all", send_everything, 0},
     {"chunk", make_chunks},        {"leased recv of a stream", lend_to_a_stream},
@@ -446,14 +446,14 @@ constexpr short_work bytes[] = {
     {"relay", relay_both_ways},
 };
 
-constexpr short_work connections[] = {
+const work connections[] = {
     {"listener, connect", accept_and_connect, 5},
     {"connect by name", connect_by_name, 10},
     {"resolver", resolve_together, 10},
     {"resolver of the system", ask_the_system, 5},
 };
 
-constexpr short_work floors[] = {
+const work floors[] = {
     {"session", share_a_session, 5},
     {"server", serve_three, 5},
     {"pool", share_a_pool, 5},

@@ -74,7 +74,7 @@ task<> open_and_ask() {
     co_await cache.close();
 }
 
-task<> work(client& cache) {
+task<> use(client& cache) {
     co_await cache.set("long", long_value);
     const text got = co_await cache.get("long");
     expect(got == long_value, "another value");
@@ -91,7 +91,7 @@ task<> work(client& cache) {
 task<> speak(memcached::dialect how) {
     client cache = co_await warm(how);
     begin_shortage();
-    co_await try_and_go_on(cache, work(cache));
+    co_await try_and_go_on(cache, use(cache));
 }
 task<> speak_meta() { return speak(memcached::dialect::meta); }
 task<> speak_text() { return speak(memcached::dialect::text); }
@@ -124,7 +124,7 @@ task<> several_servers() {
     co_await try_and_go_on(cache, ask_both(cache));
 }
 
-constexpr short_work works[] = {
+const work works[] = {
     {"connect", open_and_ask, 20},  {"meta", speak_meta, 5},
     {"text", speak_text, 5},        {"binary", speak_binary, 5},
     {"get_or_compute", compute, 3}, {"several servers", several_servers, 5},

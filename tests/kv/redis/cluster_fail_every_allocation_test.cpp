@@ -153,7 +153,7 @@ task<> refreshes() {
     co_await try_and_go_on(db, refresh(db));
 }
 
-constexpr short_work works[] = {
+const work works[] = {
     {"connect", open_and_ask, 50}, {"commands, redirected ones too", commands, 5},
     {"pipeline", pipelines, 10},   {"transaction", transactions, 5},
     {"refresh", refreshes, 5},

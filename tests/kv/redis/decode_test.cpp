@@ -1,6 +1,7 @@
 #include <ouro/kv/redis/decode.hpp>
 
 #include <ouro/kv/redis/resp.hpp>
+#include <ouro/kv/redis/short_text.hpp>
 
 #include <doctest/doctest.h>
 
@@ -416,4 +417,16 @@ TEST_CASE("a type of one's own brings its decoder") {
     CHECK(why_no<percentage>(":107\r\n") == errc::unexpected_reply);
     CHECK(as<std::vector<percentage>>("*2\r\n:7\r\n$1\r\n8\r\n")[1].number == 8);
     CHECK(as<std::optional<percentage>>("_\r\n").has_value() == false);
+}
+TEST_CASE("a short_text takes what fits, and numbers as their text") {
+    CHECK(as<short_text<5>>("$5\r\nhello\r\n") == "hello"sv);
+    CHECK(as<short_text<5>>("$0\r\n\r\n").empty());
+    CHECK(as<short_text<5>>(":-17\r\n") == "-17"sv);
+    const auto pair = as<std::vector<std::optional<short_text<3>>>>("*2\r\n$3\r\nabc\r\n_\r\n");
+    CHECK(*pair[0] == "abc"sv);
+    CHECK_FALSE(pair[1]);
+    short_text<4> small;
+    CHECK(decode(read("$5\r\nhello\r\n"), small) == errc::unexpected_reply);
+    CHECK(decode(read("-ERR no\r\n"), small) == errc::server_error);
+    CHECK(decode(read("_\r\n"), small) == errc::null_reply);
 }
