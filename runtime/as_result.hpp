@@ -61,7 +61,7 @@ auto result_of(F f) -> as_result_type<decltype(f())> {
             return f();
         }
     } catch (const std::system_error& error) {
-        return failure(error.code(), std::current_exception());
+        return failure_cause(error.code(), std::current_exception());
     }
 }
 

@@ -15,19 +15,19 @@ namespace ouro {
 /// Why there is no value: a code, and the exception that carried it, if there was one. Its words
 /// ("cannot connect to 127.0.0.1:1: Connection refused") are kept with it; a code that never was an
 /// exception costs no allocation.
-class failure {
+class failure_cause {
 public:
-    failure() noexcept = default;
-    failure(std::error_code code) noexcept
+    failure_cause() noexcept = default;
+    failure_cause(std::error_code code) noexcept
         : category_(code ? &code.category() : nullptr), value_(code.value()) {}
     /// `thrown` is the std::system_error with that code; null when there is none.
-    failure(std::error_code code, std::exception_ptr thrown) noexcept : failure(code) {
+    failure_cause(std::error_code code, std::exception_ptr thrown) noexcept : failure_cause(code) {
         thrown_ = std::move(thrown);
     }
-    failure(failure&&) noexcept = default;
-    failure(const failure&) noexcept = default;
-    failure& operator=(const failure&) noexcept = default;
-    failure& operator=(failure&&) noexcept = default;
+    failure_cause(failure_cause&&) noexcept = default;
+    failure_cause(const failure_cause&) noexcept = default;
+    failure_cause& operator=(const failure_cause&) noexcept = default;
+    failure_cause& operator=(failure_cause&&) noexcept = default;
 
     /// True when there is one.
     explicit operator bool() const noexcept { return category_ != nullptr; }
@@ -58,10 +58,10 @@ public:
     using value_type = T;
 
     result(T value) : value_(std::move(value)), ok_(true) {}
-    result(std::error_code error) noexcept : result(failure(error)) {}
+    result(std::error_code error) noexcept : result(failure_cause(error)) {}
     result(errc error) noexcept : result(make_error_code(error)) {}
     /// Hands on the failure of another result, with its words.
-    result(failure why) noexcept : failure_(std::move(why)), ok_(false) {
+    result(failure_cause why) noexcept : failure_(std::move(why)), ok_(false) {
         OURO_ASSERT(failure_ && "result: made of an error that is none: give it a value");
     }
 
@@ -112,7 +112,7 @@ public:
     /// refused". Empty when there is a value.
     std::string error_text() const { return why().text(); }
     /// The error with its words, for another result; an empty one when there is a value.
-    failure why() const noexcept { return ok_ ? failure() : failure_; }
+    failure_cause why() const noexcept { return ok_ ? failure_cause() : failure_; }
 
 private:
     T& checked() noexcept {
@@ -137,7 +137,7 @@ private:
 
     union {
         T value_;
-        failure failure_;
+        failure_cause failure_;
     };
     bool ok_;
 };
@@ -149,9 +149,9 @@ public:
     using value_type = T&;
 
     result(T& value) noexcept : value_(std::addressof(value)) {}
-    result(std::error_code error) noexcept : result(failure(error)) {}
+    result(std::error_code error) noexcept : result(failure_cause(error)) {}
     result(errc error) noexcept : result(make_error_code(error)) {}
-    result(failure why) noexcept : failure_(std::move(why)) {
+    result(failure_cause why) noexcept : failure_(std::move(why)) {
         OURO_ASSERT(failure_ && "result: made of an error that is none: give it a value");
     }
 
@@ -171,11 +171,11 @@ public:
     }
     std::error_code error() const noexcept { return failure_.code(); }
     std::string error_text() const { return failure_.text(); }
-    failure why() const noexcept { return failure_; }
+    failure_cause why() const noexcept { return failure_; }
 
 private:
     T* value_ = nullptr;
-    failure failure_;
+    failure_cause failure_;
 };
 
 /// Success without a value, or the error.
@@ -187,7 +187,7 @@ public:
     result() noexcept = default;
     result(std::error_code error) noexcept : failure_(error) {}
     result(errc error) noexcept : failure_(make_error_code(error)) {}
-    result(failure why) noexcept : failure_(std::move(why)) {}
+    result(failure_cause why) noexcept : failure_(std::move(why)) {}
 
     bool has_value() const noexcept { return !failure_; }
     explicit operator bool() const noexcept { return !failure_; }
@@ -198,15 +198,15 @@ public:
     }
     std::error_code error() const noexcept { return failure_.code(); }
     std::string error_text() const { return failure_.text(); }
-    failure why() const noexcept { return failure_; }
+    failure_cause why() const noexcept { return failure_; }
 
 private:
-    failure failure_;
+    failure_cause failure_;
 };
 
 // They are returned on hot paths.
-static_assert(sizeof(failure) == 3 * sizeof(void*));
-static_assert(sizeof(result<void>) == sizeof(failure));
+static_assert(sizeof(failure_cause) == 3 * sizeof(void*));
+static_assert(sizeof(result<void>) == sizeof(failure_cause));
 static_assert(sizeof(result<std::size_t>) == 4 * sizeof(void*));
 
 }  // namespace ouro
