@@ -23,12 +23,14 @@ enum class half { receive, send, both };
 /// A connection. Movable while nothing is in flight on it; closed when it dies.
 ///
 /// At most one receive and one send at a time; the two are independent, so one task may receive
-/// while another sends. A second one that begins while the first is in flight is an assertion, which
-/// names the stream and the task: let several tasks use a writer, or take turns. (What the kernel takes at once is over
-/// before anybody else runs; on a ring that is known at the end of the turn.) On a stream that is
-/// closed or moved from, everything fails with std::errc::bad_file_descriptor. Errors are std::system_error, or a result<> through as_result. A vanished
-/// peer is std::errc::connection_reset or broken_pipe, never a signal. Everything that has an
-/// argument to send or to fill leaves it where it is: it must stay until the operation has ended.
+/// while another sends. A second one that begins while the first is in flight is an assertion,
+/// which names the stream and the task: let several tasks use a writer, or take turns. (What the
+/// kernel takes at once is over before anybody else runs; on a ring that is known at the end of the
+/// turn.) On a stream that is closed or moved from, everything fails with
+/// std::errc::bad_file_descriptor. Errors are std::system_error, or a result<> through as_result. A
+/// vanished peer is std::errc::connection_reset or broken_pipe, never a signal. Everything that has
+/// an argument to send or to fill leaves it where it is: it must stay until the operation has
+/// ended.
 class stream {
 public:
     stream() noexcept = default;

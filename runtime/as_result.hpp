@@ -61,7 +61,7 @@ auto result_of(F f) -> as_result_type<decltype(f())> {
             return f();
         }
     } catch (const std::system_error& error) {
-        return cause(error.code(), std::current_exception());
+        return failure_cause(error.code(), std::current_exception());
     }
 }
 
@@ -104,8 +104,8 @@ private:
 /// throw std::system_error: a disconnect, a timeout or a cancellation costs no unwinding. Where
 /// there was an exception all the same, as in a task, `got.error_text()` has its words.
 ///
-/// It owns a task that it is given; to anything else it refers, so that one made of a temporary does
-/// not compile unless it is awaited in the expression that makes it.
+/// It owns a task that it is given; to anything else it refers, so that one made of a temporary
+/// does not compile unless it is awaited in the expression that makes it.
 template <class Awaitable>
 as_result_await<Awaitable&&> as_result(Awaitable&& awaitable) {
     return as_result_await<Awaitable&&>(static_cast<Awaitable&&>(awaitable));

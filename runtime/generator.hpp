@@ -147,7 +147,7 @@ public:
         try {
             return from_.take();
         } catch (const std::system_error& error) {
-            return cause(error.code(), std::current_exception());
+            return failure_cause(error.code(), std::current_exception());
         }
     }
 

@@ -15,19 +15,19 @@ namespace ouro {
 /// Why there is no value: a code, and the exception that carried it, if there was one. Its words
 /// ("cannot connect to 127.0.0.1:1: Connection refused") are kept with it; a code that never was an
 /// exception costs no allocation.
-class cause {
+class failure_cause {
 public:
-    cause() noexcept = default;
-    cause(std::error_code code) noexcept
+    failure_cause() noexcept = default;
+    failure_cause(std::error_code code) noexcept
         : category_(code ? &code.category() : nullptr), value_(code.value()) {}
     /// `thrown` is the std::system_error with that code; null when there is none.
-    cause(std::error_code code, std::exception_ptr thrown) noexcept : cause(code) {
+    failure_cause(std::error_code code, std::exception_ptr thrown) noexcept : failure_cause(code) {
         thrown_ = std::move(thrown);
     }
-    cause(cause&&) noexcept = default;
-    cause(const cause&) noexcept = default;
-    cause& operator=(const cause&) noexcept = default;
-    cause& operator=(cause&&) noexcept = default;
+    failure_cause(failure_cause&&) noexcept = default;
+    failure_cause(const failure_cause&) noexcept = default;
+    failure_cause& operator=(const failure_cause&) noexcept = default;
+    failure_cause& operator=(failure_cause&&) noexcept = default;
 
     /// True when there is one.
     explicit operator bool() const noexcept { return category_ != nullptr; }
@@ -49,7 +49,7 @@ private:
     int value_ = 0;
 };
 
-/// Holds a `T` or the cause that explains why there is none.
+/// Holds a `T` or the failure that explains why there is none.
 ///
 /// `value()` throws std::system_error; `*r` and `error()` assert that the right side is asked.
 template <class T>
@@ -58,11 +58,11 @@ public:
     using value_type = T;
 
     result(T value) : value_(std::move(value)), ok_(true) {}
-    result(std::error_code error) noexcept : result(cause(error)) {}
+    result(std::error_code error) noexcept : result(failure_cause(error)) {}
     result(errc error) noexcept : result(make_error_code(error)) {}
-    /// Hands on the cause of another result, with its words.
-    result(cause why) noexcept : cause_(std::move(why)), ok_(false) {
-        OURO_ASSERT(cause_ && "result: made of an error that is none: give it a value");
+    /// Hands on the failure of another result, with its words.
+    result(failure_cause why) noexcept : failure_(std::move(why)), ok_(false) {
+        OURO_ASSERT(failure_ && "result: made of an error that is none: give it a value");
     }
 
     result(result&& other) noexcept : ok_(other.ok_) { construct(std::move(other)); }
@@ -91,7 +91,7 @@ public:
     /// The value. When there is none it throws std::system_error(error()), with the words of the
     /// exception that as_result caught.
     T& value() & {
-        if (!ok_) cause_.raise();
+        if (!ok_) failure_.raise();
         return value_;
     }
     const T& value() const& { return const_cast<result*>(this)->value(); }
@@ -107,12 +107,12 @@ public:
     }
 
     /// The error; a default (zero) code when there is a value.
-    std::error_code error() const noexcept { return ok_ ? std::error_code() : cause_.code(); }
+    std::error_code error() const noexcept { return ok_ ? std::error_code() : failure_.code(); }
     /// What the exception of value() says, for people: "cannot connect to 127.0.0.1:1: Connection
     /// refused". Empty when there is a value.
     std::string error_text() const { return why().text(); }
     /// The error with its words, for another result; an empty one when there is a value.
-    cause why() const noexcept { return ok_ ? cause() : cause_; }
+    failure_cause why() const noexcept { return ok_ ? failure_cause() : failure_; }
 
 private:
     T& checked() noexcept {
@@ -125,19 +125,19 @@ private:
         if (ok_)
             std::construct_at(std::addressof(value_), std::forward<Other>(other).value_);
         else
-            std::construct_at(&cause_, std::forward<Other>(other).cause_);
+            std::construct_at(&failure_, std::forward<Other>(other).failure_);
     }
 
     void destroy() noexcept {
         if (ok_)
             std::destroy_at(std::addressof(value_));
         else
-            std::destroy_at(&cause_);
+            std::destroy_at(&failure_);
     }
 
     union {
         T value_;
-        cause cause_;
+        failure_cause failure_;
     };
     bool ok_;
 };
@@ -149,10 +149,10 @@ public:
     using value_type = T&;
 
     result(T& value) noexcept : value_(std::addressof(value)) {}
-    result(std::error_code error) noexcept : result(cause(error)) {}
+    result(std::error_code error) noexcept : result(failure_cause(error)) {}
     result(errc error) noexcept : result(make_error_code(error)) {}
-    result(cause why) noexcept : cause_(std::move(why)) {
-        OURO_ASSERT(cause_ && "result: made of an error that is none: give it a value");
+    result(failure_cause why) noexcept : failure_(std::move(why)) {
+        OURO_ASSERT(failure_ && "result: made of an error that is none: give it a value");
     }
 
     bool has_value() const noexcept { return value_ != nullptr; }
@@ -166,16 +166,16 @@ public:
     T* operator->() const noexcept { return std::addressof(**this); }
 
     T& value() const {
-        if (!value_) cause_.raise();
+        if (!value_) failure_.raise();
         return *value_;
     }
-    std::error_code error() const noexcept { return cause_.code(); }
-    std::string error_text() const { return cause_.text(); }
-    cause why() const noexcept { return cause_; }
+    std::error_code error() const noexcept { return failure_.code(); }
+    std::string error_text() const { return failure_.text(); }
+    failure_cause why() const noexcept { return failure_; }
 
 private:
     T* value_ = nullptr;
-    cause cause_;
+    failure_cause failure_;
 };
 
 /// Success without a value, or the error.
@@ -185,28 +185,28 @@ public:
     using value_type = void;
 
     result() noexcept = default;
-    result(std::error_code error) noexcept : cause_(error) {}
-    result(errc error) noexcept : cause_(make_error_code(error)) {}
-    result(cause why) noexcept : cause_(std::move(why)) {}
+    result(std::error_code error) noexcept : failure_(error) {}
+    result(errc error) noexcept : failure_(make_error_code(error)) {}
+    result(failure_cause why) noexcept : failure_(std::move(why)) {}
 
-    bool has_value() const noexcept { return !cause_; }
-    explicit operator bool() const noexcept { return !cause_; }
+    bool has_value() const noexcept { return !failure_; }
+    explicit operator bool() const noexcept { return !failure_; }
 
     /// Throws std::system_error(error()), with the words that there were, unless it succeeded.
     void value() const {
-        if (cause_) cause_.raise();
+        if (failure_) failure_.raise();
     }
-    std::error_code error() const noexcept { return cause_.code(); }
-    std::string error_text() const { return cause_.text(); }
-    cause why() const noexcept { return cause_; }
+    std::error_code error() const noexcept { return failure_.code(); }
+    std::string error_text() const { return failure_.text(); }
+    failure_cause why() const noexcept { return failure_; }
 
 private:
-    cause cause_;
+    failure_cause failure_;
 };
 
 // They are returned on hot paths.
-static_assert(sizeof(cause) == 3 * sizeof(void*));
-static_assert(sizeof(result<void>) == sizeof(cause));
+static_assert(sizeof(failure_cause) == 3 * sizeof(void*));
+static_assert(sizeof(result<void>) == sizeof(failure_cause));
 static_assert(sizeof(result<std::size_t>) == 4 * sizeof(void*));
 
 }  // namespace ouro

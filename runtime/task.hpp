@@ -186,8 +186,8 @@ private:
 /// It starts when awaited and runs on the worker that awaits it. Owned by one variable and awaited
 /// once: `T x = co_await work();`. Reference parameters are safe when it is awaited at once; for a
 /// spawned task they are not. A lambda that is a coroutine does not keep its captures: they stay in
-/// the lambda, which must live as long as the task. So spawn() takes the lambda, and asserts when it
-/// is given the task of one with captures. Destroying a task that has not started frees it;
+/// the lambda, which must live as long as the task. So spawn() takes the lambda, and asserts when
+/// it is given the task of one with captures. Destroying a task that has not started frees it;
 /// destroying one that is suspended in the middle is a bug, which structured use makes impossible.
 template <class T>
 class [[nodiscard, gnu::warn_unused]] task {

@@ -158,8 +158,8 @@ private:
 /// returned, even late. Costs one timer; allocates nothing.
 ///
 /// It owns a task that it is given: `auto limited = timeout(2s, work()); co_await limited;`. To
-/// anything else it refers, so that one made of a temporary does not compile unless it is awaited in
-/// the expression that makes it. The same holds for with_deadline and shield.
+/// anything else it refers, so that one made of a temporary does not compile unless it is awaited
+/// in the expression that makes it. The same holds for with_deadline and shield.
 template <class Awaitable>
 timeout_await<Awaitable&&> timeout(duration limit, Awaitable&& awaitable) {
     return {after(clock::exact_now(), limit), static_cast<Awaitable&&>(awaitable)};

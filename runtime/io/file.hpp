@@ -10,8 +10,8 @@ namespace ouro {
 /// Every operation says where in the file it works, so any number may be in flight at a time; they
 /// run in no particular order. The file must not be moved, closed or destroyed meanwhile. A ring
 /// performs them; with epoll helper threads of their own do, and errors of blocking() are theirs,
-/// too: errc::overloaded, errc::no_thread. On a file that is not open, or moved from, each fails with
-/// std::errc::bad_file_descriptor.
+/// too: errc::overloaded, errc::no_thread. On a file that is not open, or moved from, each fails
+/// with std::errc::bad_file_descriptor.
 class file {
 public:
     file() noexcept = default;

@@ -155,7 +155,7 @@ TEST_CASE("a failure without an exception has the words of its code, and one wit
     CHECK_FALSE(good.why());
 
     const auto thrown = std::make_exception_ptr(std::system_error(errc::closed, "no more tea"));
-    const result<int> worded = cause(errc::closed, thrown);
+    const result<int> worded = failure_cause(errc::closed, thrown);
     CHECK(worded.error() == errc::closed);
     CHECK(worded.error_text() == "no more tea: closed by the other side");
     CHECK_THROWS_WITH(worded.value(), "no more tea: closed by the other side");
