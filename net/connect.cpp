@@ -179,8 +179,8 @@ task<stream> connect_any(std::vector<endpoint> addresses, std::string name,
                             "cannot connect to " + name + " (" + all.failures() + ")");
 }
 
-// When nobody answers, the name may have moved: what was known of it is forgotten, also when whoever
-// waited has lost his patience.
+// When nobody answers, the name may have moved: what was known of it is forgotten, also when
+// whoever waited has lost his patience.
 
 task<stream> connect(std::string host, std::uint16_t port, connect_options options) {
     auto addresses = co_await names_of(options).resolve(host, port);

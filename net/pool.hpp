@@ -80,8 +80,8 @@ public:
     ///
     /// Throws errc::timed_out after `acquire_timeout`, or after `patience`; errc::overloaded when
     /// `waiters_max` tasks wait already; both with a text that says how many are leased, and of how
-    /// many: "all 8 connections are leased (max 8), waited 2 s". errc::closed; errc::cancelled; and what connect() threw,
-    /// when it was for this waiter. Nothing was taken then.
+    /// many: "all 8 connections are leased (max 8), waited 2 s". errc::closed; errc::cancelled; and
+    /// what connect() threw, when it was for this waiter. Nothing was taken then.
     acquire_op acquire() noexcept { return acquire(core_->options().acquire_timeout); }
     acquire_op acquire(duration patience) noexcept { return acquire_op(*core_, patience); }
 

@@ -387,31 +387,6 @@ OURO_TEST("a node that does not keep its connections is asked less and less ofte
     co_await db.close();
 }
 
-OURO_TEST("who we are is said again at every node, and leased connections are renewed") {
-    fake_cluster nodes(3);
-    std::string password = "one";
-    int told = 0;
-    nodes.instead = [&](fake_node&, const words_said& said, fake_peer&) -> text {
-        if (said[0] != "AUTH") return {};
-        told += said == words_said{"AUTH", "app", password};
-        return "+OK\r\n";
-    };
-    redis::credentials_from source([&] { return redis::credentials("app", password); });
-    auto db = co_await cluster::connect(nodes.url(), {.credentials = &source});
-    for (int n = 0; n < 3; ++n) co_await db.set(key_of(nodes, n), "x");
-    const std::string key = key_of(nodes, 1);
-    auto mine = co_await db.owner_of(key).lease();
-    const int before = nodes[1].connections;
-    password = "two";
-    co_await db.reauthenticate();
-    CHECK(told == 3);
-    mine.release();
-    mine = co_await db.owner_of(key).lease();
-    CHECK(nodes[1].connections == before + 1);
-    mine.release();
-    co_await db.close();
-}
-
 OURO_TEST("a node that is gone is noticed, and its slots are looked for") {
     fake_cluster nodes(3);
     auto db = co_await cluster::connect(nodes[1].url());
