@@ -273,7 +273,7 @@ public:
 private:
     static std::string as_master(const words_said& said, fake_caller&) {
         if (said[0] == "ROLE") return "*1\r\n" + bulk("master");
-        if (said[0] == "PING") return "+PONG\r\n";
+        if (said[0] == "PING") return said.size() > 1 ? bulk(said[1]) : "+PONG\r\n";
         if (said[0] == "GET") return bulk(long_value);
         return "+OK\r\n";
     }
@@ -284,7 +284,7 @@ private:
         auto as_sentinel = [&port](const words_said& said, fake_caller&) -> std::string {
             if (said[0] == "SUBSCRIBE")
                 return ">3\r\n" + bulk("subscribe") + bulk(said[1]) + ":1\r\n";
-            if (said[0] == "PING") return "+PONG\r\n";
+            if (said[0] == "PING") return said.size() > 1 ? bulk(said[1]) : "+PONG\r\n";
             if (said[1] == "GET-MASTER-ADDR-BY-NAME")
                 return "*2\r\n" + bulk("127.0.0.1") + bulk(port);
             if (said[1] == "MASTER") return "%1\r\n" + bulk("config-epoch") + bulk("1");
