@@ -25,8 +25,8 @@ class client_core;
 /// No transaction: others' commands may run in between. It can be used again after `clear`, and
 /// then allocates nothing. Blocking commands in it do block, everyone on the connection: they are
 /// refused with errc::not_shareable, as is everything else that must not go on a shared one (see
-/// obstacle). Must live as long as
-/// its handles, stays where it is, and must not outlive the client it came from.
+/// obstacle). Must live as long as its handles, stays where it is, and must not outlive the client
+/// it came from.
 class pipeline : public commands<pipeline> {
 public:
     /// On a client's shared connection. From `dedicated_from` commands on, a connection of its own

@@ -24,9 +24,9 @@ struct script_options {
 ///     auto left = co_await take.run<std::int64_t>(db, {"stock"}, {5});
 ///
 /// Every run is an EVALSHA of the digest, which is computed here. A server that does not have the
-/// script, because it is the first time, was restarted or is another node of a cluster, gets it with
-/// EVAL, and has it from then on. So a run needs one server, and the right to EVALSHA and EVAL. In a
-/// build without OpenSSL every run is an EVAL.
+/// script, because it is the first time, was restarted or is another node of a cluster, gets it
+/// with EVAL, and has it from then on. So a run needs one server, and the right to EVALSHA and
+/// EVAL. In a build without OpenSSL every run is an EVAL.
 ///
 /// Worker-local; must outlive its runs. One object serves any number of doors and of runs at once.
 class script {

@@ -1,6 +1,6 @@
 // topics.hpp: who wants to hear what on one connection, and what the server has been told of it.
 //
-//   listener ──membership── topic ──changed──> compose() ──> SUBSCRIBE …, UNSUBSCRIBE …, PING token
+//   listener ──membership── topic ──changed──> compose() ──> SUBSCRIBE …, PING with a token
 //                             ^                                        │
 //                             └── confirmations (pushes), errors <─────┘
 //
@@ -8,8 +8,9 @@
 //     they differ is in the list of the changed ones, and the next round mends all of them in one
 //     write. So who comes and goes while a round is on its way needs no special care, and a new
 //     connection is a round that begins with nothing.
-//  2. One round is on its way at a time: confirmations between its sending and the reply to its PING
-//     belong to it. The PING has a token that no other round has, and only the token ends the round.
+//  2. One round is on its way at a time: confirmations between its sending and the reply to its
+//     PING belong to it. The PING has a token that no other round has, and only that ends the
+//     round.
 //  3. A subscribing command that succeeds has no reply, only pushes, one for each name; when it
 //     fails, it has an error and no push. Replies come in the order of the commands, so an error
 //     belongs to the first command whose confirmations have not all come.

@@ -27,8 +27,9 @@ class client_core;
 /// MULTI, the commands and EXEC go out in one piece on the shared connection. Redis has no
 /// rollback: a command that fails when it runs (WRONGTYPE) says so in its handle, the others have
 /// run. One that is refused when it is queued (unknown, wrong number of arguments, out of memory)
-/// makes EXEC do nothing: errc::exec_aborted. What must not go on a shared connection (see obstacle)
-/// is refused with errc::not_shareable there; blocking ones do not block in here. Stays where it is, and must live as long as its handles.
+/// makes EXEC do nothing: errc::exec_aborted. What must not go on a shared connection (see
+/// obstacle) is refused with errc::not_shareable there; blocking ones do not block in here. Stays
+/// where it is, and must live as long as its handles.
 class transaction : public commands<transaction> {
 public:
     explicit transaction(std::shared_ptr<client_core> on) noexcept;

@@ -268,9 +268,9 @@ public:
     auto unlink(const words& keys) {
         return door().template run<std::int64_t>(verb::unlink, keys.args());
     }
-    /// WAIT: until so many replicas have what this connection wrote, or `timeout`; how many have. On
-    /// a leased connection, behind the writes that it is about; elsewhere errc::not_shareable.
-    /// Zero waits for ever. On a shared connection there is no telling what it wrote before.
+    /// WAIT: until so many replicas have what this connection wrote, or `timeout`; how many have.
+    /// Zero waits for ever. On a leased connection, behind the writes that it is about; elsewhere
+    /// it is errc::not_shareable.
     auto wait(std::int64_t replicas, std::chrono::milliseconds timeout) {
         arg_list list;
         list.add(replicas, timeout.count());
