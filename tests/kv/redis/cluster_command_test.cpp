@@ -38,7 +38,8 @@ OURO_TEST("what is not for a shared connection is refused, by whichever door") {
     }
     // By verb, too; and the error says what to do.
     try {
-        co_await db.run<void>(redis::verb::select, {"1"});
+        redis::cluster_call<void> select = db.run<void>(redis::verb::select, {"1"});
+        co_await select;
         FAIL("it was sent");
     } catch (const redis::error& refused) {
         CHECK(refused.code() == redis::errc::not_shareable);

@@ -6,6 +6,7 @@
 #include <ouro/tests/kv/redis/fake_server.hpp>
 
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ namespace {
 obstacle of(std::string_view name, std::initializer_list<redis::arg> arguments = {}) {
     return redis::obstacle_of(command(name, {arguments.begin(), arguments.size()}));
 }
+
+const redis::arg two_words[] = {"1", "2"};
 
 std::string yes(const words_said&, fake_caller&) { return "+OK\r\n"; }
 
@@ -88,10 +91,11 @@ OURO_TEST("a command is refused on the shared connection by its verb as by its n
     client db = co_await client::connect(server.url());
     auto batch = db.pipeline();
     auto all = db.transaction();
+    const std::span<const redis::arg> some(two_words);
     for (const verb what : {verb::select, verb::subscribe, verb::quit, verb::wait, verb::client_id,
                             verb::blpop, verb::monitor, verb::any}) {
         CAPTURE(static_cast<int>(what));
-        const auto refused = co_await as_result(db.run<void>(what, {"1", "2"}));
+        const auto refused = co_await as_result(db.run<void>(what, some));
         CHECK(refused.error() == redis::errc::not_shareable);
         CHECK_THROWS_AS(batch.run<void>(what, {"1", "2"}), redis::error);
         if (what != verb::blpop) CHECK_THROWS_AS(all.run<void>(what, {"1", "2"}), redis::error);
@@ -101,7 +105,7 @@ OURO_TEST("a command is refused on the shared connection by its verb as by its n
     CHECK((co_await as_result(db.wait(1, std::chrono::milliseconds(1)))).error() ==
           redis::errc::not_shareable);
     try {
-        co_await db.run<void>(verb::select, {"1"});
+        co_await db.run<void>(verb::select, some);
         FAIL("it was sent");
     } catch (const redis::error& refused) {
         const std::string text = refused.what();
@@ -126,12 +130,13 @@ OURO_TEST("one that is said to block is asked for on a connection of its own") {
 OURO_TEST("a leased connection that was changed, by whichever door, is nobody else's") {
     fake_server server(where);
     client db = co_await client::connect(server.url());
+    const std::span<const redis::arg> some(two_words, 1);
     for (int how = 0; how < 7; ++how) {
         CAPTURE(how);
         auto mine = co_await db.lease();
         if (how == 0) co_await mine->command<int>("PFSELFTEST");
         if (how == 1) co_await mine->command("SELECT", {"1"});
-        if (how == 2) co_await mine->run<void>(verb::select, {"1"});
+        if (how == 2) co_await mine->run<void>(verb::select, some);
         if (how == 3) co_await mine->command("CLIENT", {"NO-TOUCH", "ON"});
         if (how == 4) co_await mine->command<int>("MY.COMMAND");
         if (how == 5) {
