@@ -22,7 +22,8 @@ struct trial_options {
     std::uint64_t frames_before = ~std::uint64_t{0};
     /// The task is cancelled after this many resumptions of any frame; 0: before its first.
     std::uint64_t cancel_after = no_cancel;
-    /// Real time after which a trial is taken for hanging; run_test reads OURO_PATIENCE (seconds).
+    /// After this a trial is taken for hanging: processor time in simulation, else real time.
+    /// run_test reads OURO_PATIENCE (seconds).
     duration patience = std::chrono::seconds(60);
     turn_limits turn = {};
 

@@ -1,4 +1,4 @@
-// watchdog.hpp: real time for those who do not come back.
+// watchdog.hpp: an end for those who do not come back.
 #pragma once
 
 #include <ouro/runtime/io/reactor.hpp>
@@ -11,10 +11,10 @@
 
 namespace ouro::sim {
 
-/// Barks when more real time has passed than it has patience for, and wakes the reactor then.
+/// Barks when more time has passed than it has patience for, and wakes the reactor then.
 ///
-/// A simulated loop never sleeps, so it just looks at the clock from time to time; a real one is
-/// watched from a thread.
+/// A simulated loop never sleeps: from time to time it looks how much processor time its thread has
+/// used, so that a busy machine fails nobody. A real one is watched from a thread, in real time.
 class watchdog {
 public:
     watchdog(ouro::reactor& watched, bool sleeps, duration patience);
@@ -37,7 +37,8 @@ private:
     duration patience_;
     std::atomic<bool> barked_ = false;
     unsigned calls_ = 0;
-    real_clock::time_point end_;  // guarded by `mutex_` once the thread runs
+    std::chrono::nanoseconds processor_end_{};  // of a simulated loop
+    real_clock::time_point end_;                // guarded by `mutex_` once the thread runs
     bool over_ = false;
     std::mutex mutex_;
     std::condition_variable changed_;
