@@ -34,8 +34,8 @@ struct client_options {
     memcached::distribution distribution = distribution::ketama;  ///< of keys over several servers
 
     /// For servers with `-Y`: both or, for none, neither. Copied when connecting.
-    std::string_view user;
-    std::string_view password;
+    std::string_view user = {};
+    std::string_view password = {};
 
     /// Keys may be any 1 to 186 bytes and travel in base64. Meta only. Whoever else reads these
     /// items must do the same.

@@ -25,21 +25,21 @@ namespace ouro::memcached {
 
 /// How to be with one server.
 struct session_options {
-    address where;
+    address where = {};
     memcached::dialect dialect = dialect::meta;
-    std::string user;
-    std::string password;  ///< with `user` empty, too: no authentication
+    std::string user = {};
+    std::string password = {};  ///< with `user` empty, too: no authentication
     bool base64_keys = false;
     duration connect_timeout = std::chrono::seconds(2);  ///< for connection and handshake
     /// After so many failed attempts in a row to connect the server counts as down; 0: never.
     unsigned failures_max = 2;
     /// Between attempts to connect. A connection that did not last as long as the ceiling counts as
     /// one more failure: the waits go on growing. One that did is made again at once.
-    net::backoff_options backoff;
+    net::backoff_options backoff = {};
     net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
     std::uint8_t repeats = 1;  ///< times that a read is sent again after a lost connection
-    net::session_options requests;
-    wire_limits limits;
+    net::session_options requests = {};
+    wire_limits limits = {};
     net::resolver* names = nullptr;
 };
 

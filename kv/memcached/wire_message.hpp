@@ -33,12 +33,13 @@ enum class verb : std::uint8_t {
 /// A request. What its views point to stays until it is encoded.
 struct request {
     verb what = verb::get;
-    std::string_view key;                   ///< valid by key.hpp; it is not checked here
-    std::string_view value;                 ///< what to store
-    std::uint32_t flags = 0;                ///< stored with the value and given back with it
-    std::optional<std::int32_t> exptime{};  ///< as the wire has it: seconds or Unix time, 0: never
-    std::uint64_t cas = 0;                  ///< 0: whatever the item's is
-    std::uint64_t delta = 1;                ///< of increment and decrement
+    std::string_view key = {};    ///< valid by key.hpp; it is not checked here
+    std::string_view value = {};  ///< what to store
+    std::uint32_t flags = 0;      ///< stored with the value and given back with it
+    std::optional<std::int32_t> exptime =
+        {};                     ///< as the wire has it: seconds or Unix time, 0: never
+    std::uint64_t cas = 0;      ///< 0: whatever the item's is
+    std::uint64_t delta = 1;    ///< of increment and decrement
     std::uint64_t initial = 0;  ///< what a missing number becomes when `exptime` is there
     std::uint32_t opaque = 0;   ///< comes back with the reply
 

@@ -50,7 +50,7 @@ struct cache_options {
     /// The server remembers no keys, and tells of every change of those that begin with a prefix.
     /// For few keys that many clients read. (CLIENT TRACKING … BCAST)
     bool broadcast = false;
-    words prefixes;  ///< when broadcasting; none: of all keys. Others are not cached. Copied.
+    words prefixes = {};  ///< when broadcasting; none: of all keys. Others are not cached. Copied.
 };
 static_assert(std::is_trivially_copyable_v<cache_options>);
 

@@ -38,12 +38,12 @@ namespace ouro::redis {
 
 /// How a client with sentinels behaves. Its texts are copied when connecting.
 struct sentinel_options {
-    client_options client;  ///< for the connections to the master
-    std::string_view user;  ///< at master and replicas; needs the right to ask ROLE
-    std::string_view password;
+    client_options client = {};  ///< for the connections to the master
+    std::string_view user = {};  ///< at master and replicas; needs the right to ask ROLE
+    std::string_view password = {};
     std::uint32_t database = 0;
-    std::string_view sentinel_user;  ///< at the sentinels, which have passwords of their own
-    std::string_view sentinel_password;
+    std::string_view sentinel_user = {};  ///< at the sentinels, which have passwords of their own
+    std::string_view sentinel_password = {};
     duration ask_limit = std::chrono::seconds(2);  ///< for one sentinel's answer, and its proof
     duration poll_interval = std::chrono::seconds(10);  ///< in case an announcement was missed
     std::size_t sentinels_max = 16;  ///< that are known, those learned from others included

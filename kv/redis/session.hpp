@@ -31,12 +31,12 @@ namespace ouro::redis {
 
 /// How to be with one server.
 struct session_options {
-    address where;
-    std::string user;                          ///< empty: the default user
-    std::string password;                      ///< when this is empty, too: no AUTH
+    address where = {};
+    std::string user = {};                     ///< empty: the default user
+    std::string password = {};                 ///< when this is empty, too: no AUTH
     credential_source* credentials = nullptr;  ///< says both instead, in every handshake
     std::uint32_t database = 0;
-    std::string client_name;  ///< for CLIENT SETNAME; empty: none
+    std::string client_name = {};  ///< for CLIENT SETNAME; empty: none
     bool library_info =
         true;  ///< tells the server our name and version: CLIENT SETINFO, with RESP3
     /// 3: RESP3 where the server has it; 2: RESP2, and HELLO, which has one name more that a proxy
@@ -46,8 +46,8 @@ struct session_options {
     bool replica = false;  ///< sends READONLY: reads from a replica of a cluster
     /// What ROLE must say, as a part of the handshake: "master", "slave". Any other answer ends the
     /// attempt with errc::unhealthy. A literal; empty: whatever it is.
-    std::string_view role;
-    std::vector<command> setup;  ///< sent behind the handshake on every new connection
+    std::string_view role = {};
+    std::vector<command> setup = {};  ///< sent behind the handshake on every new connection
     /// Somebody else knows where to connect: before every attempt it waits for `move_to`.
     bool guided = false;
 
@@ -56,14 +56,14 @@ struct session_options {
     bool reconnect = true;                          ///< false: it ends with its first connection
     /// Between attempts to connect. A connection that did not last as long as the ceiling counts as
     /// one more failure: the waits go on growing.
-    net::backoff_options backoff;
+    net::backoff_options backoff = {};
     net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
     net::resolver* names = nullptr;                      ///< see net::connect_options
-    std::uint8_t repeats = 1;       ///< times that a read is sent again after a lost connection
-    bool repeat_writes = false;     ///< … and writes, too: for those that may be done twice
-    bool abandon_closes = false;    ///< a caller that gives up ends the connection: for blocking
-    net::session_options requests;  ///< limits of the queue, and request_timeout
-    resp_limits limits;
+    std::uint8_t repeats = 1;     ///< times that a read is sent again after a lost connection
+    bool repeat_writes = false;   ///< … and writes, too: for those that may be done twice
+    bool abandon_closes = false;  ///< a caller that gives up ends the connection: for blocking
+    net::session_options requests = {};  ///< limits of the queue, and request_timeout
+    resp_limits limits = {};
 };
 
 /// A request as a session of Redis knows it: it takes replies.

@@ -194,8 +194,8 @@ inline std::int64_t unix_milliseconds(wall_time when) noexcept {
 
 /// When a value is to expire. At most one of them is given.
 struct expiry_options {
-    std::optional<std::chrono::milliseconds> ttl;  ///< after so long; more than zero
-    std::optional<wall_time> at;                   ///< at that time
+    std::optional<std::chrono::milliseconds> ttl = {};  ///< after so long; more than zero
+    std::optional<wall_time> at = {};                   ///< at that time
 };
 static_assert(std::is_trivially_copyable_v<expiry_options>);
 
@@ -289,9 +289,9 @@ struct decoder<popped<T>> {
 
 /// What one step of a scan looks at.
 struct page_options {
-    std::string_view match;   ///< a glob pattern; empty: everything
-    std::int64_t count = 10;  ///< how much work one call does, about
-    std::string_view type;    ///< only keys of that type (SCAN alone): "string", "hash", …
+    std::string_view match = {};  ///< a glob pattern; empty: everything
+    std::int64_t count = 10;      ///< how much work one call does, about
+    std::string_view type = {};   ///< only keys of that type (SCAN alone): "string", "hash", …
 };
 static_assert(std::is_trivially_copyable_v<page_options>);
 

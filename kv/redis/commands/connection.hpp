@@ -14,19 +14,19 @@ namespace ouro::redis {
 
 /// Which clients: those that match everything that is given.
 struct client_kill_options {
-    std::optional<std::int64_t> id;
-    std::string_view type;  ///< "normal", "master", "replica", "pubsub"
-    std::string_view user;
-    std::string_view address;        ///< theirs: "127.0.0.1:41234"
-    std::string_view local_address;  ///< the server's end
-    bool skip_me = true;             ///< not the connection that asks
+    std::optional<std::int64_t> id = {};
+    std::string_view type = {};  ///< "normal", "master", "replica", "pubsub"
+    std::string_view user = {};
+    std::string_view address = {};        ///< theirs: "127.0.0.1:41234"
+    std::string_view local_address = {};  ///< the server's end
+    bool skip_me = true;                  ///< not the connection that asks
 };
 static_assert(std::is_trivially_copyable_v<client_kill_options>);
 
 /// At most one of them is given.
 struct client_list_options {
-    std::string_view type;  ///< "normal", "master", "replica", "pubsub"; empty: all
-    words ids = {};         ///< only these; none: all
+    std::string_view type = {};  ///< "normal", "master", "replica", "pubsub"; empty: all
+    words ids = {};              ///< only these; none: all
 };
 static_assert(std::is_trivially_copyable_v<client_list_options>);
 

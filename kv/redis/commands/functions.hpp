@@ -37,7 +37,7 @@ struct decoder<function_library> {
 };
 
 struct function_list_options {
-    std::string_view library;  ///< a pattern of names; empty: all
+    std::string_view library = {};  ///< a pattern of names; empty: all
     bool with_code = false;
 };
 static_assert(std::is_trivially_copyable_v<function_list_options>);

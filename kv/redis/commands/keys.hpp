@@ -14,8 +14,8 @@
 namespace ouro::redis {
 
 struct copy_options {
-    std::optional<std::uint32_t> database;  ///< to another one
-    bool replace = false;                   ///< overwrites the target
+    std::optional<std::uint32_t> database = {};  ///< to another one
+    bool replace = false;                        ///< overwrites the target
 };
 static_assert(std::is_trivially_copyable_v<copy_options>);
 
@@ -39,23 +39,23 @@ inline void add_when(arg_list& to, expire_when when) noexcept {
 }
 
 struct restore_options {
-    std::chrono::milliseconds ttl{0};               ///< zero: the key stays
-    std::optional<wall_time> expires_at;            ///< instead of ttl
-    bool replace = false;                           ///< overwrites the key
-    std::optional<std::chrono::seconds> idle_time;  ///< as last used so long ago
-    std::optional<std::int64_t> frequency;          ///< as used so often
+    std::chrono::milliseconds ttl{0};                    ///< zero: the key stays
+    std::optional<wall_time> expires_at = {};            ///< instead of ttl
+    bool replace = false;                                ///< overwrites the key
+    std::optional<std::chrono::seconds> idle_time = {};  ///< as last used so long ago
+    std::optional<std::int64_t> frequency = {};          ///< as used so often
 };
 static_assert(std::is_trivially_copyable_v<restore_options>);
 
 struct migrate_options {
-    std::string_view host;
+    std::string_view host = {};
     std::uint16_t port = 6379;
     std::uint32_t database = 0;
     std::chrono::milliseconds timeout = std::chrono::seconds(5);  ///< of each step there
     bool copy = false;                                            ///< leaves the keys here, too
     bool replace = false;                                         ///< overwrites them there
-    std::string_view user;
-    std::string_view password;
+    std::string_view user = {};
+    std::string_view password = {};
 };
 static_assert(std::is_trivially_copyable_v<migrate_options>);
 
@@ -74,8 +74,8 @@ struct decoder<migrate_result> {
 };
 
 struct sort_options {
-    std::string_view by;  ///< sort by the keys of this pattern; "nosort": do not sort
-    limit_options limit;
+    std::string_view by = {};  ///< sort by the keys of this pattern; "nosort": do not sort
+    limit_options limit = {};
     words get = {};  ///< return the values of these patterns; "#": the element
     bool descending = false;
     bool alpha = false;  ///< as texts, not as numbers

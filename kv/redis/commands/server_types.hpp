@@ -53,7 +53,7 @@ struct decoder<latency_sample> {
 };
 
 struct failover_options {
-    std::string_view host;  ///< to that replica; empty: to the best one
+    std::string_view host = {};  ///< to that replica; empty: to the best one
     std::uint16_t port = 6379;
     bool force = false;                    ///< with a host, when the timeout has passed
     std::chrono::milliseconds timeout{0};  ///< to catch up; zero: for ever
@@ -61,8 +61,8 @@ struct failover_options {
 static_assert(std::is_trivially_copyable_v<failover_options>);
 
 struct module_options {
-    std::string_view name;     ///< of one setting; empty: none
-    std::string_view setting;  ///< and its value
+    std::string_view name = {};     ///< of one setting; empty: none
+    std::string_view setting = {};  ///< and its value
     words arguments = {};
 };
 static_assert(std::is_trivially_copyable_v<module_options>);

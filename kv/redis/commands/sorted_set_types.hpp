@@ -196,8 +196,8 @@ struct by_lex {
 static_assert(std::is_trivially_copyable_v<by_lex>);
 
 struct zrange_options {
-    bool reverse = false;  ///< from the highest to the lowest
-    limit_options limit;   ///< not of ranks
+    bool reverse = false;      ///< from the highest to the lowest
+    limit_options limit = {};  ///< not of ranks
 };
 static_assert(std::is_trivially_copyable_v<zrange_options>);
 

@@ -129,9 +129,9 @@ struct decoder<claimed<T>> {
 
 /// Which entries are removed. At most one of the first two is given.
 struct trim_options {
-    std::optional<std::int64_t> max_length;  ///< MAXLEN: keeps so many
-    std::string_view min_id;                 ///< MINID: keeps those from here on
-    bool approximate = false;                ///< "~": keeps some more where that is less work
+    std::optional<std::int64_t> max_length = {};  ///< MAXLEN: keeps so many
+    std::string_view min_id = {};                 ///< MINID: keeps those from here on
+    bool approximate = false;                     ///< "~": keeps some more where that is less work
     std::int64_t limit = 0;  ///< removes no more at once; 0: no limit; only with `approximate`
 
     bool given() const noexcept { return max_length || !min_id.empty(); }
@@ -142,28 +142,28 @@ void add_trim(arg_list& to, const trim_options& trim) noexcept;
 struct xadd_options {
     std::string_view id = "*";   ///< "*": the server's next one; "123-*": its next one of that time
     bool only_existing = false;  ///< NOMKSTREAM: does not make a stream
-    trim_options trim;
+    trim_options trim = {};
 };
 static_assert(std::is_trivially_copyable_v<xadd_options>);
 
 struct xgroup_options {
-    bool make_stream = false;                  ///< MKSTREAM: when there is none
-    std::optional<std::int64_t> entries_read;  ///< for the group's lag
+    bool make_stream = false;                       ///< MKSTREAM: when there is none
+    std::optional<std::int64_t> entries_read = {};  ///< for the group's lag
 };
 static_assert(std::is_trivially_copyable_v<xgroup_options>);
 
 struct xclaim_options {
-    std::optional<std::chrono::milliseconds> idle;  ///< as delivered so long ago; else: now
-    std::optional<wall_time> time;                  ///< as delivered then
-    std::optional<std::int64_t> retry_count;        ///< deliveries so far
-    bool force = false;                             ///< also those that are not pending
+    std::optional<std::chrono::milliseconds> idle = {};  ///< as delivered so long ago; else: now
+    std::optional<wall_time> time = {};                  ///< as delivered then
+    std::optional<std::int64_t> retry_count = {};        ///< deliveries so far
+    bool force = false;                                  ///< also those that are not pending
 };
 static_assert(std::is_trivially_copyable_v<xclaim_options>);
 void add_claim(arg_list& to, const xclaim_options& options) noexcept;
 
 struct xpending_options {
     std::chrono::milliseconds min_idle{0};  ///< only those delivered so long ago
-    std::string_view consumer;              ///< only its own; empty: all
+    std::string_view consumer = {};         ///< only its own; empty: all
 };
 static_assert(std::is_trivially_copyable_v<xpending_options>);
 
@@ -182,8 +182,8 @@ void add_read_group(arg_list& to, std::string_view group, std::string_view consu
                     const xreadgroup_options& options) noexcept;
 
 struct xsetid_options {
-    std::optional<std::int64_t> entries_added;
-    std::string_view max_deleted_id;
+    std::optional<std::int64_t> entries_added = {};
+    std::string_view max_deleted_id = {};
 };
 static_assert(std::is_trivially_copyable_v<xsetid_options>);
 

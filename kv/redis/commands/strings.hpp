@@ -21,17 +21,17 @@ enum class set_when {
 };
 
 struct set_options {
-    std::optional<std::chrono::milliseconds> ttl;  ///< expires after so long
-    std::optional<wall_time> expires_at;           ///< or at that time
-    bool keep_ttl = false;                         ///< or when it would have expired anyway
+    std::optional<std::chrono::milliseconds> ttl = {};  ///< expires after so long
+    std::optional<wall_time> expires_at = {};           ///< or at that time
+    bool keep_ttl = false;                              ///< or when it would have expired anyway
     set_when when = set_when::always;
 };
 static_assert(std::is_trivially_copyable_v<set_options>);
 
 struct getex_options {
-    std::optional<std::chrono::milliseconds> ttl;  ///< expires after so long from now on
-    std::optional<wall_time> expires_at;           ///< or at that time
-    bool persist = false;                          ///< or never
+    std::optional<std::chrono::milliseconds> ttl = {};  ///< expires after so long from now on
+    std::optional<wall_time> expires_at = {};           ///< or at that time
+    bool persist = false;                               ///< or never
 };
 static_assert(std::is_trivially_copyable_v<getex_options>);
 
