@@ -138,14 +138,20 @@ task<> disturb_by(void (*disturb)(tally&), tally& of) {
     if (failure) std::rethrow_exception(failure);
 }
 
+/// Ends the load, whatever ends the test.
+struct end_of_load {
+    tally& of;
+    ~end_of_load() { of.over = true; }
+};
+
 task<> under_load(cluster& db, tally& of, std::string name, void (*disturb)(tally&)) {
     co_await with_scope([&](scope& tasks) -> task<> {
+        const end_of_load at_the_end{of};
         for (std::size_t n = 0; n < counters; ++n)
             tasks.spawn(count(db, name + std::to_string(n), n, of));
         co_await timeout(patience, all_go_on(of));
         co_await disturb_by(disturb, of);
         co_await timeout(patience, all_go_on(of));
-        of.over = true;
     });
 }
 
@@ -186,6 +192,25 @@ void take_over_and_kill(tally& of) {
     nodes.wait_until_whole();
 }
 
+task<> master_killed() {
+    redis_cluster& nodes = shared_cluster();
+    auto db = co_await cluster::connect(url_of(nodes.node(0)));
+    tally of{.may_forget = true};  // what had not reached the replica is lost, says Redis
+    co_await under_load(db, of, "kill:", take_over_and_kill);
+    CHECK(of.wrong == 0);
+    CHECK(of.failed_writes <= 2 * counters);
+    CHECK(of.failed_reads <= counters);
+    CHECK(db.figures().moved > 0);
+    report(of, db.figures());
+    co_await db.close();
+}
+
+// Once: a node that was killed takes its time to be back. And first: masters that have just been
+// elected, one after the other, may not agree for a long time with one that has elected itself.
+TEST_CASE("a replica takes over without asking, and a master is killed under load") {
+    block_on(master_killed());
+}
+
 OURO_TEST_REAL("slots move under load, and nobody loses anything or gets what is another's") {
     redis_cluster& nodes = shared_cluster();
     auto db = co_await cluster::connect(url_of(nodes.node(0)));
@@ -212,24 +237,6 @@ OURO_TEST_REAL("a replica takes over under load") {
     CHECK(db.figures().moved > 0);
     report(of, db.figures());
     co_await db.close();
-}
-
-task<> master_killed() {
-    redis_cluster& nodes = shared_cluster();
-    auto db = co_await cluster::connect(url_of(nodes.node(0)));
-    tally of{.may_forget = true};  // what had not reached the replica is lost, says Redis
-    co_await under_load(db, of, "kill:", take_over_and_kill);
-    CHECK(of.wrong == 0);
-    CHECK(of.failed_writes <= 2 * counters);
-    CHECK(of.failed_reads <= counters);
-    CHECK(db.figures().moved > 0);
-    report(of, db.figures());
-    co_await db.close();
-}
-
-// Once: a node that was killed takes its time to be back.
-TEST_CASE("a replica takes over without asking, and a master is killed under load") {
-    block_on(master_killed());
 }
 
 }  // namespace
