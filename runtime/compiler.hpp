@@ -17,7 +17,8 @@
 #error "ouro needs clang 17 or newer, or g++ 13 or newer (Debian 12: apt-get install clang-19)"
 #endif
 #elif defined(__GNUC__) && __GNUC__ < 13 && !defined(OURO_ALLOW_GCC12)
-#error "ouro needs g++ 13 or newer, or clang 17 or newer (Debian 12: apt-get install clang-19). \
+#error \
+    "ouro needs g++ 13 or newer, or clang 17 or newer (Debian 12: apt-get install clang-19). \
 g++ 12 copies aggregates and closures in an awaited expression byte by byte: double frees without \
 a warning. OURO_ALLOW_GCC12 says that none of your sources has a brace or lambda in one."
 #endif
