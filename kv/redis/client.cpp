@@ -1,5 +1,7 @@
 #include <ouro/kv/redis/client.hpp>
 
+#include <ouro/kv/redis/or_close.hpp>
+
 #include <string>
 #include <system_error>
 
@@ -23,7 +25,8 @@ task<net::pool<connection>::lease> client::lease_for(std::shared_ptr<client_core
 
 task<client> client::connect(url where, client_options options) {
     client made(std::make_shared<client_core>(where, std::move(options)));
-    co_await made.core_->ready();
+    const auto close = [core = made.core_] { return core->close(); };
+    co_await or_close(made.core_->ready(), close);
     co_return made;
 }
 

@@ -1,6 +1,7 @@
 #include <ouro/kv/redis/cluster_core.hpp>
 
 #include <ouro/kv/redis/call.hpp>
+#include <ouro/kv/redis/or_close.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/time/sleep.hpp>
@@ -38,10 +39,15 @@ task<std::shared_ptr<cluster_core>> cluster_core::open(std::vector<url> seeds,
     cluster_core* const raw = made.get();
     // The keeper keeps it alive; those who use it keep it open.
     const std::shared_ptr<cluster_core> door(raw, [made](cluster_core*) { made->close(); });
-    const bool known = co_await raw->refresh();
-    if (!known) throw error(raw->trouble_, net::fate::unsent, "redis cluster", raw->trouble_words_);
+    const auto close = [made] { return closed(made); };
+    co_await or_close(raw->learn_slots(), close);
     raw->keeper_.emplace(spawn(keep(made)));
     co_return door;
+}
+
+task<> cluster_core::learn_slots() {
+    const bool known = co_await refresh();
+    if (!known) throw error(trouble_, net::fate::unsent, "redis cluster", trouble_words_);
 }
 
 cluster_core::cluster_core(std::vector<url> seeds, cluster_options options)

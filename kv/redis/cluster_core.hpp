@@ -153,6 +153,7 @@ private:
     std::span<errand*> settle(std::span<errand*> left, std::size_t sent, bool may_wait);
     node_ptr node_for(errand& one);
     bool choose(errand& one);
+    task<> learn_slots();
     task<> carry_all(std::span<errand*> now, time_point deadline, bool leased);
     task<> carry(leg& one, time_point deadline, bool leased);
     verdict judge(errand& one);

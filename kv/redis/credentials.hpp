@@ -24,7 +24,8 @@ struct credentials {
 /// Knows who we are now. Asked in every handshake, and by reauthenticate(); the login of the URL or
 /// of the options does not count then.
 ///
-/// Named in options by a pointer: it stays until the client has been closed, `close()` awaited.
+/// Named in options by a pointer: it stays until the client has been closed, `close()` awaited, or
+/// until connecting has failed.
 class credential_source {
 public:
     virtual ~credential_source() = default;

@@ -1,5 +1,7 @@
 #include <ouro/kv/redis/pubsub.hpp>
 
+#include <ouro/kv/redis/or_close.hpp>
+
 namespace ouro::redis {
 namespace {
 
@@ -35,7 +37,8 @@ task<pubsub> pubsub::connect(std::string where, pubsub_options how) {
 
 task<pubsub> pubsub::connect(url where, pubsub_options how) {
     auto hub = pubsub_hub::open(options_of(where, how));
-    co_await hub->ready();
+    const auto close = [hub] { return hub->closed(); };
+    co_await or_close(hub->ready(), close);
     co_return pubsub(std::move(hub));
 }
 

@@ -1,5 +1,7 @@
 #include <ouro/kv/redis/sentinel.hpp>
 
+#include <ouro/kv/redis/or_close.hpp>
+
 #include <string>
 
 namespace ouro::redis {
@@ -34,7 +36,8 @@ private:
 task<std::shared_ptr<sentinel_core>> open(std::vector<std::string> sentinels, std::string master,
                                           kept_options options) {
     std::shared_ptr<sentinel_core> made = sentinel_core::open(sentinels, master, options.get());
-    co_await sentinel_core::ready(made);
+    const auto close = [made] { return sentinel_core::close(made); };
+    co_await or_close(sentinel_core::ready(made), close);
     co_return made;
 }
 

@@ -228,7 +228,8 @@ sentinel_core::~sentinel_core() = default;
 
 task<> sentinel_core::ready(std::shared_ptr<sentinel_core> self) {
     co_await self->decided_.wait();
-    if (self->where_ && !self->in_need()) co_return;
+    // A connection that was there, and is lost again by now, is made again like any other.
+    if (self->where_ && (!self->in_need() || !self->failure_)) co_return;
     const std::error_code why = self->failure_;
     const bool ours = why == errc::no_auth || why == errc::wrong_password ||
                       why == errc::no_permission || why == errc::protocol_error ||
@@ -384,6 +385,7 @@ void sentinel_core::settled_perhaps() noexcept {
     if (in_need() || !std::ranges::all_of(lines_, [](const auto& each) { return each->up; }))
         return;
     failures_ = 0;
+    failure_ = {};
     settled_at_ = clock::now();
     decided_.set();
 }

@@ -2,9 +2,11 @@
 #include <ouro/kv/redis/credentials.hpp>
 
 #include <ouro/kv/redis/client.hpp>
+#include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
+#include <ouro/runtime/timeout.hpp>
 #include <ouro/tests/kv/redis/fake_server.hpp>
 
 #include <algorithm>
@@ -164,6 +166,12 @@ OURO_TEST("without a connection there is nobody to be told, and a new one has as
     co_await db.close();
 }
 
+task<> use(client& db, strict_server& strict) {
+    strict.password = "two";
+    co_await db.reauthenticate();
+    co_await get_often(db, 1);
+}
+
 task<> everything() {
     strict_server strict;
     redis::credentials_from source([&]() -> task<redis::credentials> {
@@ -171,10 +179,9 @@ task<> everything() {
         co_return redis::credentials("app", strict.password);
     });
     client db = co_await client::connect(strict.server.url(), {.credentials = &source});
-    strict.password = "two";
-    co_await db.reauthenticate();
-    co_await get_often(db, 1);
-    co_await db.close();
+    const auto used = co_await as_result(use(db, strict));
+    co_await shield(db.close());  // the source stays until then, whatever happens
+    used.value();
 }
 
 TEST_CASE("it can be cancelled anywhere") {
