@@ -3,6 +3,8 @@
 
 #include <ouro/runtime/task.hpp>
 
+#include <stdexcept>
+
 namespace ouro {
 
 using work_maker = task<> (*)();
@@ -13,6 +15,11 @@ struct work {
     work_maker make;
     long points_min = 1;
 };
+
+/// What a scenario finds to be untrue.
+inline void expect(bool fact, const char* what) {
+    if (!fact) throw std::logic_error(what);
+}
 
 // Defined by the sweep. Allocations are counted between the two, or to the end of the scenario.
 inline void begin_shortage() noexcept;

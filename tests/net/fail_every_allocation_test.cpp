@@ -196,11 +196,6 @@ task<> share_a_session() {
 
 // Making connections.
 
-/// What a scenario finds to be untrue.
-void expect(bool fact, const char* what) {
-    if (!fact) throw std::logic_error(what);
-}
-
 task<> greet_one(net::listener& at) {
     stream client = co_await at.accept();
     co_await client.send_all("hi");

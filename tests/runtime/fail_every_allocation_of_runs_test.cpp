@@ -53,11 +53,6 @@ void check_runs(const work& one) {
     CHECK(descriptors_come_back(descriptors));
 }
 
-/// What a scenario finds to be untrue.
-void expect(bool fact, const char* what) {
-    if (!fact) throw std::logic_error(what);
-}
-
 int add(int a, int b) { return a + b; }
 
 /// Without memory for a thread there is none.

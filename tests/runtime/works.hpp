@@ -50,11 +50,6 @@ namespace ouro::testing::works {
 
 using namespace std::chrono_literals;
 
-/// What a scenario finds to be untrue.
-inline void expect(bool fact, const char* what) {
-    if (!fact) throw std::logic_error(what);
-}
-
 // Sockets.
 
 inline task<> receive_one(descriptor& from) {

@@ -4,6 +4,7 @@
 
 #include <ouro/kv/memcached/client.hpp>
 #include <ouro/runtime/scope.hpp>
+#include <ouro/tests/kv/beside_others.hpp>
 #include <ouro/tests/kv/memcached/fake_server.hpp>
 
 #include <map>
@@ -13,6 +14,7 @@
 #include <vector>
 
 using namespace ouro;
+using namespace ouro::testing;
 using namespace std::chrono_literals;
 using memcached::client;
 using memcached::fake_caller;
@@ -21,11 +23,6 @@ using memcached::heard_request;
 using text = std::optional<std::string>;
 
 namespace {
-
-/// What a scenario finds to be untrue.
-void expect(bool fact, const char* what) {
-    if (!fact) throw std::logic_error(what);
-}
 
 /// Keeps what it is told, in the meta protocol, and lets the first who misses claim a key.
 class small_server {
@@ -63,36 +60,7 @@ fake_server::answer keeping() {
     return [state](const heard_request& asked, fake_caller& who) { return (*state)(asked, who); };
 }
 
-task<> ask_for(client& cache, std::string key) {
-    co_await cache.set(key, key + "'s");
-    for (int i = 0; i < 3; ++i) {
-        const text got = co_await cache.get(key);
-        expect(got == key + "'s", "another's value");
-    }
-}
-
 using part = task<> (*)(client&);
-
-/// Cancels a part while another asks on the same connections, and then does all of it once more.
-task<> beside_others(client& cache, part make) {
-    auto other = spawn(ask_for(cache, "theirs"));
-    auto mine = make(cache);
-    result<void> done;
-    std::exception_ptr wrong;
-    try {
-        done = co_await as_result(std::move(mine));
-    } catch (...) {
-        wrong = std::current_exception();
-    }
-    co_await shield(other);
-    if (wrong) std::rethrow_exception(wrong);
-    auto again = make(cache);
-    co_await shield(std::move(again));
-    auto closing = cache.close();
-    co_await shield(std::move(closing));
-    if (!done && done.error() != errc::cancelled)
-        throw std::logic_error("another error: " + done.error().message());
-}
 
 task<> on_one_server(part make) {
     fake_server server(keeping());

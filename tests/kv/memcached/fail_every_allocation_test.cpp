@@ -29,11 +29,6 @@ std::array<memcached_server, 2>& servers() {
 
 const std::string long_value(300, 'v');
 
-/// What a scenario finds to be untrue.
-void expect(bool fact, const char* what) {
-    if (!fact) throw std::logic_error(what);
-}
-
 memcached::client_options speaking(memcached::dialect how) {
     memcached::client_options options;
     options.dialect = how;

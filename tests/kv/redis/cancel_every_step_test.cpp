@@ -6,6 +6,7 @@
 #include <ouro/kv/redis/client.hpp>
 #include <ouro/kv/redis/cluster.hpp>
 #include <ouro/runtime/scope.hpp>
+#include <ouro/tests/kv/beside_others.hpp>
 
 #include <optional>
 #include <string>
@@ -18,42 +19,6 @@ using redis::cluster;
 using text = std::optional<std::string>;
 
 namespace {
-
-/// What a scenario finds to be untrue.
-void expect(bool fact, const char* what) {
-    if (!fact) throw std::logic_error(what);
-}
-
-template <class Db>
-task<> ask_for(Db& db, std::string key) {
-    co_await db.set(key, key + "'s");
-    for (int i = 0; i < 3; ++i) {
-        const text got = co_await db.get(key);
-        expect(got == key + "'s", "another's value");
-    }
-}
-
-/// Cancels a part while another asks of the same client, and then does all of it once more.
-template <class Db>
-task<> beside_others(Db& db, task<> (*make)(Db&)) {
-    auto other = spawn(ask_for(db, "theirs"));
-    auto mine = make(db);
-    result<void> done;
-    std::exception_ptr wrong;
-    try {
-        done = co_await as_result(std::move(mine));
-    } catch (...) {
-        wrong = std::current_exception();
-    }
-    co_await shield(other);
-    if (wrong) std::rethrow_exception(wrong);
-    auto again = make(db);
-    co_await shield(std::move(again));
-    auto closing = db.close();
-    co_await shield(std::move(closing));
-    if (!done && done.error() != errc::cancelled)
-        throw std::logic_error("another error: " + done.error().message());
-}
 
 task<> on_a_server(task<> (*make)(client&)) {
     fake_cluster nodes(1);

@@ -24,11 +24,6 @@ using text = std::optional<std::string>;
 
 namespace {
 
-/// What a scenario finds to be untrue.
-void expect(bool fact, const char* what) {
-    if (!fact) throw std::logic_error(what);
-}
-
 /// Two nodes; the slot of "moved" is on its way from one to the other.
 class cluster_thread {
 public:

@@ -34,11 +34,6 @@ namespace {
 
 const std::string long_value(300, 'v');
 
-/// What a scenario finds to be untrue.
-void expect(bool fact, const char* what) {
-    if (!fact) throw std::logic_error(what);
-}
-
 /// Comes back at once when a connection was lost.
 redis::client_options quickly() {
     redis::client_options options;
