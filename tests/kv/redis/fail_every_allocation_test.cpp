@@ -326,7 +326,7 @@ const work clients[] = {
 
 const work others[] = {
     {"subscriber", subscriptions, 10},
-    {"cache", caches, 50},
+    {"cache", caches, 20},
 };
 
 const work guided[] = {
