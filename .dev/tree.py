@@ -4,7 +4,7 @@ import json
 import pathlib
 import shlex
 
-# 'net writer' is written net/writer: its file is tests/net/writer_test.cpp.
+# 'net writer' is written net/writer: its file is tests/net/bytes/writer_test.cpp.
 FOLDERS = ("kv redis ", "kv memcached ", "runtime io ", "runtime sim ", "runtime sync ",
            "runtime time ", "runtime ", "net ", "kv ", "examples ", "benches ")
 
@@ -25,7 +25,7 @@ class Test:
 
 
 def alike(name):
-    """What people may call a test: net/writer, tests/net/writer_test.cpp, 'net writer'."""
+    """What people may call a test: net/writer, tests/net/bytes/writer_test.cpp, 'net writer'."""
     return name.strip("/").removeprefix("tests/").removesuffix("_test.cpp").replace("/", " ")
 
 

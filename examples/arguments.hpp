@@ -1,7 +1,7 @@
 // arguments.hpp: `--name value` command lines for the example programs.
 #pragma once
 
-#include <ouro/runtime/time/clock.hpp>
+#include <ouro/runtime/clock.hpp>
 
 #include <charconv>
 #include <cstdint>

@@ -1,9 +1,9 @@
 // chat: everybody hears what anybody says. Try it with `nc 127.0.0.1 7777`.
 
 #include "arguments.hpp"
+#include <ouro/net/bytes/reader.hpp>
+#include <ouro/net/bytes/writer.hpp>
 #include <ouro/net/listener.hpp>
-#include <ouro/net/reader.hpp>
-#include <ouro/net/writer.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/scope.hpp>

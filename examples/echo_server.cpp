@@ -6,7 +6,7 @@
 #include "arguments.hpp"
 #include <ouro/net/server.hpp>
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/run.hpp>
 

@@ -1,5 +1,5 @@
 #include "load_report.hpp"
-#include <ouro/runtime/time/duration_text.hpp>
+#include <ouro/runtime/duration_text.hpp>
 
 #include <fmt/format.h>
 

@@ -1,8 +1,8 @@
 // load_report.hpp: what a load run found, as a table, a sketch and JSON.
 #pragma once
 
+#include <ouro/runtime/clock.hpp>
 #include <ouro/runtime/histogram.hpp>
-#include <ouro/runtime/time/clock.hpp>
 
 #include <cstdint>
 #include <string>

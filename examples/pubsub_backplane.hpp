@@ -7,9 +7,9 @@
 #pragma once
 
 #include "pubsub_channel.hpp"
-#include <ouro/kv/redis/inbox.hpp>
-#include <ouro/kv/redis/message.hpp>
-#include <ouro/net/chunk.hpp>
+#include <ouro/kv/redis/pubsub/inbox.hpp>
+#include <ouro/kv/redis/pubsub/message.hpp>
+#include <ouro/net/bytes/chunk.hpp>
 #include <ouro/runtime/sync/event.hpp>
 #include <ouro/runtime/task.hpp>
 

@@ -16,10 +16,10 @@
 //   3. While there is a backlog there is no room, so the order of messages stays.
 #pragma once
 
-#include <ouro/net/chunk.hpp>
+#include <ouro/net/bytes/chunk.hpp>
+#include <ouro/net/bytes/writer.hpp>
 #include <ouro/net/stream.hpp>
-#include <ouro/net/writer.hpp>
-#include <ouro/runtime/intrusive_list.hpp>
+#include <ouro/runtime/engine/intrusive_list.hpp>
 #include <ouro/runtime/sync/event.hpp>
 #include <ouro/runtime/sync/shared_channel.hpp>
 #include <ouro/runtime/sync/shared_semaphore.hpp>

@@ -18,9 +18,9 @@
 #include "pubsub_channel.hpp"
 #include "pubsub_protocol.hpp"
 #include <ouro/kv/redis/url.hpp>
-#include <ouro/net/block_reader.hpp>
+#include <ouro/net/bytes/block_reader.hpp>
+#include <ouro/net/bytes/writer.hpp>
 #include <ouro/net/server.hpp>
-#include <ouro/net/writer.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/remote.hpp>

@@ -2,7 +2,7 @@
 
 #include "arguments.hpp"
 #include <ouro/kv/redis/client.hpp>
-#include <ouro/kv/redis/pubsub.hpp>
+#include <ouro/kv/redis/pubsub/pubsub.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/scope.hpp>
 

@@ -2,7 +2,7 @@
 
 #include <ouro/net/socket_options.hpp>
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/log.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 

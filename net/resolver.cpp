@@ -2,7 +2,7 @@
 
 #include <ouro/runtime/abandonable.hpp>
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/intrusive_list.hpp>
+#include <ouro/runtime/engine/intrusive_list.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/sync/event.hpp>
 

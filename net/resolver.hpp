@@ -2,9 +2,9 @@
 #pragma once
 
 #include <ouro/net/endpoint.hpp>
+#include <ouro/runtime/clock.hpp>
 #include <ouro/runtime/result.hpp>
 #include <ouro/runtime/task.hpp>
-#include <ouro/runtime/time/clock.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,9 +1,9 @@
 // send_all.hpp: sends everything it is given, in as many calls as the kernel wants.
 #pragma once
 
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
+#include <ouro/runtime/engine/op.hpp>
 #include <ouro/runtime/io/descriptor.hpp>
-#include <ouro/runtime/io/op.hpp>
 #include <ouro/runtime/result.hpp>
 #include <ouro/runtime/task.hpp>
 

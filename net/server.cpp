@@ -3,11 +3,11 @@
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/dump.hpp>
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/duration_text.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/log.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/task_group.hpp>
-#include <ouro/runtime/time/duration_text.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 

@@ -28,8 +28,8 @@
 
 #include <ouro/net/listener.hpp>
 #include <ouro/net/stream.hpp>
-#include <ouro/runtime/counter.hpp>
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/counter.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/sync/shared_channel.hpp>
 #include <ouro/runtime/sync/shared_semaphore.hpp>

@@ -1,6 +1,6 @@
 #include <ouro/net/socket_options.hpp>
 
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 
 #include <netinet/tcp.h>
 

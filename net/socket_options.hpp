@@ -4,8 +4,8 @@
 #pragma once
 
 #include <ouro/net/endpoint.hpp>
+#include <ouro/runtime/clock.hpp>
 #include <ouro/runtime/result.hpp>
-#include <ouro/runtime/time/clock.hpp>
 
 #include <cstddef>
 #include <optional>

@@ -1,6 +1,6 @@
 #include <ouro/net/stream.hpp>
 
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 
 namespace ouro::net {
 

@@ -1,7 +1,7 @@
 #include <ouro/net/udp.hpp>
 
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 
 #include <net/if.h>
 #include <netinet/in.h>

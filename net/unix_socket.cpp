@@ -1,6 +1,6 @@
 #include <ouro/net/unix_socket.hpp>
 
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 
 #include <cerrno>
 #include <cstring>

@@ -1,7 +1,7 @@
 // abandonable.hpp: calling what blocks and may hang, such that nobody has to wait for it.
 #pragma once
 
-#include <ouro/runtime/blocking_pool.hpp>
+#include <ouro/runtime/engine/blocking_pool.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <coroutine>

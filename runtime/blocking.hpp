@@ -1,7 +1,7 @@
 // blocking.hpp: calling what blocks, without blocking the worker.
 #pragma once
 
-#include <ouro/runtime/blocking_pool.hpp>
+#include <ouro/runtime/engine/blocking_pool.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <concepts>

@@ -1,7 +1,7 @@
 #include <ouro/runtime/check.hpp>
 
 #include <ouro/runtime/dump.hpp>
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 
 #include <cstdio>
 #include <cstdlib>

@@ -1,7 +1,7 @@
 // dump.hpp: who waits where, since when.
 #pragma once
 
-#include <ouro/runtime/time/clock.hpp>
+#include <ouro/runtime/clock.hpp>
 
 #include <string>
 #include <string_view>

@@ -1,8 +1,8 @@
 #include <ouro/runtime/metrics.hpp>
 
 #include <ouro/runtime/dump.hpp>
+#include <ouro/runtime/duration_text.hpp>
 #include <ouro/runtime/log.hpp>
-#include <ouro/runtime/time/duration_text.hpp>
 #include <ouro/runtime/workers.hpp>
 
 #include <algorithm>

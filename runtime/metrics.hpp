@@ -1,8 +1,8 @@
 // metrics.hpp: what the workers of a run have done, in figures.
 #pragma once
 
-#include <ouro/runtime/counter.hpp>
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/counter.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/run.hpp>
 
 #include <array>

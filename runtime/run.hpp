@@ -1,7 +1,7 @@
 // run.hpp: from main() into coroutines and back.
 #pragma once
 
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/task.hpp>
 

@@ -1,7 +1,7 @@
 // signals.hpp: the signals of the process as something to await.
 #pragma once
 
-#include <ouro/runtime/intrusive_list.hpp>
+#include <ouro/runtime/engine/intrusive_list.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <concepts>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <ouro/runtime/compiler.hpp>
-#include <ouro/runtime/executor.hpp>
-#include <ouro/runtime/frame_pool.hpp>
+#include <ouro/runtime/engine/executor.hpp>
+#include <ouro/runtime/engine/frame_pool.hpp>
 #include <ouro/runtime/result.hpp>
 
 #include <concepts>

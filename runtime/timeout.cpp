@@ -1,6 +1,6 @@
 #include <ouro/runtime/timeout.hpp>
 
-#include <ouro/runtime/time/duration_text.hpp>
+#include <ouro/runtime/duration_text.hpp>
 
 namespace ouro {
 

@@ -6,7 +6,7 @@
 #pragma once
 
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/time/timers.hpp>
+#include <ouro/runtime/engine/timers.hpp>
 
 #include <optional>
 

@@ -33,12 +33,12 @@
 
 #include <ouro/runtime/workers.hpp>
 
-#include <ouro/runtime/blocking_pool.hpp>
 #include <ouro/runtime/dump.hpp>
+#include <ouro/runtime/duration_text.hpp>
+#include <ouro/runtime/engine/blocking_pool.hpp>
 #include <ouro/runtime/log.hpp>
 #include <ouro/runtime/metrics.hpp>
 #include <ouro/runtime/signals.hpp>
-#include <ouro/runtime/time/duration_text.hpp>
 
 #include <pthread.h>
 

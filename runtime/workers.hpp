@@ -1,8 +1,8 @@
 // workers.hpp: the workers of a run, for what crosses between them.
 #pragma once
 
-#include <ouro/runtime/blocking_pool.hpp>
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/blocking_pool.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/run.hpp>
 
 #include <array>

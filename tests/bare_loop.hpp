@@ -1,8 +1,8 @@
 // bare_loop.hpp: a loop with nothing around it, which its test turns by hand.
 #pragma once
 
-#include <ouro/runtime/executor.hpp>
-#include <ouro/runtime/io/reactor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
+#include <ouro/runtime/engine/reactor.hpp>
 #include <ouro/runtime/spawn.hpp>
 
 #include <cstdlib>

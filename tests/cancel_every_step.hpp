@@ -3,8 +3,8 @@
 
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/error.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
-#include <ouro/runtime/sim/sweep.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
+#include <ouro/runtime/testing/sweep.hpp>
 #include <ouro/runtime/timeout.hpp>
 #include <ouro/tests/work.hpp>
 

@@ -3,13 +3,13 @@
 // Replaces the global operator new, so it is included by one source of a program.
 #pragma once
 
-#include <ouro/net/chunk.hpp>
+#include <ouro/net/bytes/chunk.hpp>
 #include <ouro/runtime/dump.hpp>
+#include <ouro/runtime/engine/executor.hpp>
+#include <ouro/runtime/engine/frame_pool.hpp>
+#include <ouro/runtime/engine/timers.hpp>
 #include <ouro/runtime/error.hpp>
-#include <ouro/runtime/executor.hpp>
-#include <ouro/runtime/frame_pool.hpp>
-#include <ouro/runtime/sim/testing.hpp>
-#include <ouro/runtime/time/timers.hpp>
+#include <ouro/runtime/testing/testing.hpp>
 #include <ouro/tests/work.hpp>
 
 #include <doctest/doctest.h>

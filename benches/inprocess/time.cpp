@@ -1,10 +1,10 @@
 // Time: limiting how long something may take, sleeping, and the bare timers.
 
 #include "works.hpp"
+#include <ouro/runtime/engine/timers.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/time/sleep.hpp>
-#include <ouro/runtime/time/timers.hpp>
 #include <ouro/runtime/timeout.hpp>
 
 #include <coroutine>

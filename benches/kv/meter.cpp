@@ -1,6 +1,6 @@
 #include "allocations.hpp"
 #include "meter.hpp"
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 
 #include <algorithm>
 #include <cstdio>

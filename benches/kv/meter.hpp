@@ -1,7 +1,7 @@
 // meter.hpp: the measured part of a work.
 #pragma once
 
-#include <ouro/runtime/time/clock.hpp>
+#include <ouro/runtime/clock.hpp>
 
 #include <cstdint>
 #include <string_view>

@@ -1,7 +1,7 @@
 #include <ouro/kv/memcached/client.hpp>
 
-#include <ouro/kv/memcached/call.hpp>
 #include <ouro/kv/memcached/client_core.hpp>
+#include <ouro/kv/memcached/connection/call.hpp>
 
 #include <algorithm>
 #include <utility>

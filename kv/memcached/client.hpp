@@ -1,16 +1,16 @@
 // client.hpp: memcached for tasks: one connection per server, shared by all of them.
 #pragma once
 
-#include <ouro/kv/memcached/batch.hpp>
+#include <ouro/kv/memcached/connection/batch.hpp>
 #include <ouro/kv/memcached/error.hpp>
 #include <ouro/kv/memcached/expiry.hpp>
 #include <ouro/kv/memcached/ring.hpp>
 #include <ouro/kv/memcached/server.hpp>
-#include <ouro/kv/memcached/wire_grammar.hpp>
-#include <ouro/net/backoff.hpp>
-#include <ouro/net/session.hpp>
+#include <ouro/kv/memcached/wire/grammar.hpp>
+#include <ouro/net/session/session.hpp>
 #include <ouro/net/socket_options.hpp>
 #include <ouro/runtime/task.hpp>
+#include <ouro/runtime/time/backoff.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 
@@ -253,7 +253,7 @@ template <class Compute>
 task<std::string> client::get_or_compute(std::string_view key, Compute compute,
                                          compute_options how) {
     const time_point give_up = after(clock::now(), how.wait_max);
-    net::backoff wait(
+    backoff wait(
         {.first = std::chrono::milliseconds(5), .ceiling = std::chrono::milliseconds(100)});
     sighting seen;
     for (;;) {

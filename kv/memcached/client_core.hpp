@@ -1,10 +1,10 @@
 // client_core.hpp: what a client is made of: its sessions, and which of them has a key.
 #pragma once
 
-#include <ouro/kv/memcached/call.hpp>
 #include <ouro/kv/memcached/client.hpp>
+#include <ouro/kv/memcached/connection/call.hpp>
+#include <ouro/kv/memcached/connection/session.hpp>
 #include <ouro/kv/memcached/ring.hpp>
-#include <ouro/kv/memcached/session.hpp>
 
 #include <cstddef>
 #include <memory>

@@ -1,7 +1,7 @@
 // error.hpp: what can go wrong between a memcached client and its servers.
 #pragma once
 
-#include <ouro/net/fate.hpp>
+#include <ouro/net/session/fate.hpp>
 #include <ouro/runtime/error.hpp>
 
 #include <string>

@@ -1,7 +1,7 @@
 // expiry.hpp: when an item ends, and how the wire has it.
 #pragma once
 
-#include <ouro/runtime/time/duration.hpp>
+#include <ouro/runtime/duration.hpp>
 
 #include <chrono>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #include <ouro/kv/redis/cache.hpp>
 
-#include <ouro/kv/redis/call.hpp>
+#include <ouro/kv/redis/connection/call.hpp>
 #include <ouro/kv/redis/error.hpp>
 #include <ouro/runtime/as_result.hpp>
 

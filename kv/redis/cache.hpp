@@ -16,10 +16,10 @@
 //  4. Nothing is kept longer than the key lives: its PTTL is asked with it.
 #pragma once
 
-#include <ouro/kv/redis/batch.hpp>
-#include <ouro/kv/redis/cache_store.hpp>
-#include <ouro/kv/redis/client_core.hpp>
+#include <ouro/kv/redis/cache/store.hpp>
+#include <ouro/kv/redis/client/core.hpp>
 #include <ouro/kv/redis/commands/arguments.hpp>
+#include <ouro/kv/redis/connection/batch.hpp>
 #include <ouro/runtime/result.hpp>
 #include <ouro/runtime/sync/wait_list.hpp>
 #include <ouro/runtime/task.hpp>

@@ -1,6 +1,6 @@
 #include <ouro/kv/redis/client.hpp>
 
-#include <ouro/kv/redis/or_close.hpp>
+#include <ouro/kv/redis/connection/or_close.hpp>
 
 #include <string>
 #include <system_error>

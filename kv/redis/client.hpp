@@ -1,13 +1,13 @@
 // client.hpp: a Redis server as its users see it: every command, awaited.
 #pragma once
 
-#include <ouro/kv/redis/call.hpp>
-#include <ouro/kv/redis/client_core.hpp>
-#include <ouro/kv/redis/commands.hpp>
-#include <ouro/kv/redis/connection.hpp>
-#include <ouro/kv/redis/pipeline.hpp>
-#include <ouro/kv/redis/pubsub.hpp>
-#include <ouro/kv/redis/transaction.hpp>
+#include <ouro/kv/redis/client/core.hpp>
+#include <ouro/kv/redis/commands/commands.hpp>
+#include <ouro/kv/redis/connection/call.hpp>
+#include <ouro/kv/redis/connection/connection.hpp>
+#include <ouro/kv/redis/connection/pipeline.hpp>
+#include <ouro/kv/redis/connection/transaction.hpp>
+#include <ouro/kv/redis/pubsub/pubsub.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <cstddef>

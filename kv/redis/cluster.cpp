@@ -28,7 +28,7 @@ bool is_hopeless(std::error_code code) noexcept {
 task<> cluster_core::deliver(std::span<errand*> left, duration patience, bool leased) {
     const time_point deadline =
         patience == duration::max() ? time_point::max() : after(clock::now(), patience);
-    net::backoff wait(options_.retry);
+    backoff wait(options_.retry);
     for (errand* const each : left) each->begin();
     for (bool first = true; !left.empty(); first = false) {
         std::span<errand*> now = ready_ones(left);
@@ -56,7 +56,7 @@ task<> cluster_core::deliver(std::span<errand*> left, duration patience, bool le
     for (errand* const each : left) each->give_up();
 }
 
-task<> cluster_core::rest(net::backoff& wait) {
+task<> cluster_core::rest(backoff& wait) {
     ++figures_.waits;
     want_refresh();
     static_cast<void>(co_await as_result(timeout(wait.next(), changed_.wait())));

@@ -1,13 +1,13 @@
 // cluster.hpp: a Redis cluster as its users see it: every command, awaited.
 #pragma once
 
-#include <ouro/kv/redis/cluster_call.hpp>
-#include <ouro/kv/redis/cluster_core.hpp>
-#include <ouro/kv/redis/cluster_pipeline.hpp>
-#include <ouro/kv/redis/cluster_pubsub.hpp>
-#include <ouro/kv/redis/cluster_transaction.hpp>
-#include <ouro/kv/redis/cluster_watch.hpp>
-#include <ouro/kv/redis/commands.hpp>
+#include <ouro/kv/redis/cluster/call.hpp>
+#include <ouro/kv/redis/cluster/core.hpp>
+#include <ouro/kv/redis/cluster/pipeline.hpp>
+#include <ouro/kv/redis/cluster/pubsub.hpp>
+#include <ouro/kv/redis/cluster/transaction.hpp>
+#include <ouro/kv/redis/cluster/watch.hpp>
+#include <ouro/kv/redis/commands/commands.hpp>
 #include <ouro/kv/redis/scan.hpp>
 #include <ouro/runtime/generator.hpp>
 #include <ouro/runtime/task.hpp>

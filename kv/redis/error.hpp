@@ -1,7 +1,7 @@
 // error.hpp: what can go wrong with Redis, as codes and with the server's words.
 #pragma once
 
-#include <ouro/net/fate.hpp>
+#include <ouro/net/session/fate.hpp>
 
 #include <string>
 #include <string_view>

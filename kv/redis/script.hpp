@@ -1,10 +1,10 @@
 // script.hpp: a Lua script that a server is sent once, and that is called by its digest then.
 #pragma once
 
-#include <ouro/kv/redis/command.hpp>
 #include <ouro/kv/redis/commands/arguments.hpp>
 #include <ouro/kv/redis/error.hpp>
-#include <ouro/kv/redis/sha1.hpp>
+#include <ouro/kv/redis/wire/command.hpp>
+#include <ouro/kv/redis/wire/sha1.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <string>

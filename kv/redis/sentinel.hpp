@@ -2,8 +2,8 @@
 #pragma once
 
 #include <ouro/kv/redis/client.hpp>
-#include <ouro/kv/redis/commands.hpp>
-#include <ouro/kv/redis/sentinel_core.hpp>
+#include <ouro/kv/redis/commands/commands.hpp>
+#include <ouro/kv/redis/sentinel/core.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // short_text.hpp: a text of limited length that is held in place.
 #pragma once
 
-#include <ouro/kv/redis/decode.hpp>
+#include <ouro/kv/redis/wire/decode.hpp>
 
 #include <array>
 #include <cstddef>

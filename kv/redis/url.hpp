@@ -1,8 +1,8 @@
 // url.hpp: where a Redis server is and who we are there, read from a URL.
 #pragma once
 
+#include <ouro/runtime/clock.hpp>
 #include <ouro/runtime/result.hpp>
-#include <ouro/runtime/time/clock.hpp>
 
 #include <compare>
 #include <cstdint>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <ouro/kv/redis/client.hpp>
+#include <ouro/kv/redis/connection/watch_body.hpp>
 #include <ouro/kv/redis/error.hpp>
-#include <ouro/net/backoff.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/check.hpp>
 #include <ouro/runtime/combine.hpp>
@@ -20,35 +20,6 @@
 #include <utility>
 
 namespace ouro::redis {
-
-/// How often with_watch tries, and how long it waits between.
-struct watch_options {
-    std::size_t attempts_max = 10;  ///< times that the body runs at most; at least one
-    net::backoff_options wait = {.first = std::chrono::milliseconds(1),
-                                 .ceiling = std::chrono::milliseconds(100)};
-};
-static_assert(std::is_trivially_copyable_v<watch_options>);
-
-/// What a body returns: `R` of its task<R>.
-template <class Body>
-using watch_body_value =
-    await_value<std::invoke_result_t<Body&, redis::connection&, redis::transaction&>>;
-
-/// What is made of it: the reply that a handle stands for, and everything else as it is.
-template <class T>
-struct watch_outcome {
-    using type = T;
-    static T of(T&& made) { return std::move(made); }
-};
-template <class T>
-struct watch_outcome<handle<T>> {
-    using type = T;
-    static T of(const handle<T>& made) { return made.get(); }
-};
-template <>
-struct watch_outcome<void> {
-    using type = void;
-};
 
 /// One attempt of with_watch. False: a watched key was changed, and nothing was done.
 template <class Body, class Outcome>
@@ -98,7 +69,7 @@ task<typename watch_outcome<watch_body_value<Body>>::type> watch_until_done(
     std::shared_ptr<client_core> on, command watch, Body body, watch_options options) {
     using outcome = typename watch_outcome<watch_body_value<Body>>::type;
     OURO_ASSERT(options.attempts_max > 0);
-    net::backoff wait(options.wait);
+    backoff wait(options.wait);
     std::optional<branch_value<outcome>> made;
     for (std::size_t attempt = 1;; ++attempt) {
         const bool done = co_await watch_once(*on, watch, body, made);

@@ -5,7 +5,7 @@
 
 #include <ouro/net/stream.hpp>
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <algorithm>

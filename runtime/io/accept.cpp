@@ -13,7 +13,7 @@
 
 #include <ouro/runtime/io/accept.hpp>
 
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/io/io_await.hpp>
 
 #include <liburing.h>

@@ -1,7 +1,7 @@
 // accept.hpp: taking connections from a listening socket.
 #pragma once
 
-#include <ouro/runtime/intrusive_list.hpp>
+#include <ouro/runtime/engine/intrusive_list.hpp>
 #include <ouro/runtime/io/descriptor.hpp>
 #include <ouro/runtime/task.hpp>
 

@@ -1,6 +1,6 @@
 #include <ouro/runtime/io/buffer_pool.hpp>
 
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 
 #include <bit>
 

@@ -12,7 +12,7 @@
 #pragma once
 
 #include <ouro/runtime/check.hpp>
-#include <ouro/runtime/intrusive_list.hpp>
+#include <ouro/runtime/engine/intrusive_list.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,7 +1,7 @@
 #include <ouro/runtime/io/descriptor.hpp>
 
-#include <ouro/runtime/executor.hpp>
-#include <ouro/runtime/io/op.hpp>
+#include <ouro/runtime/engine/executor.hpp>
+#include <ouro/runtime/engine/op.hpp>
 
 #include <cstdio>
 

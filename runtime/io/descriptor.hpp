@@ -2,7 +2,7 @@
 #pragma once
 
 #include <ouro/runtime/check.hpp>
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/io/buffer_pool.hpp>
 
 #include <utility>

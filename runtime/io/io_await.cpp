@@ -1,6 +1,6 @@
 #include <ouro/runtime/io/io_await.hpp>
 
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 
 #include <string>
 

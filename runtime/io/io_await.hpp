@@ -1,8 +1,8 @@
 // io_await.hpp: an operation that a task awaits: the meeting of op and leaf.
 #pragma once
 
+#include <ouro/runtime/engine/op.hpp>
 #include <ouro/runtime/io/descriptor.hpp>
-#include <ouro/runtime/io/op.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <cerrno>

@@ -15,9 +15,9 @@
 
 #include <ouro/runtime/io/leased_recv.hpp>
 
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/io/io_await.hpp>
-#include <ouro/runtime/io/uring_buffers.hpp>
+#include <ouro/runtime/io/ring/buffers.hpp>
 
 #include <liburing.h>
 

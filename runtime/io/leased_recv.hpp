@@ -1,9 +1,9 @@
 // leased_recv.hpp: receiving into a buffer of the worker's pool.
 #pragma once
 
+#include <ouro/runtime/engine/op.hpp>
 #include <ouro/runtime/io/buffer_pool.hpp>
 #include <ouro/runtime/io/descriptor.hpp>
-#include <ouro/runtime/io/op.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <coroutine>

@@ -1,7 +1,7 @@
 #include <ouro/runtime/io/plain_buffers.hpp>
 
+#include <ouro/runtime/engine/reactor.hpp>
 #include <ouro/runtime/io/buffer_memory.hpp>
-#include <ouro/runtime/io/reactor.hpp>
 
 #include <vector>
 

@@ -3,7 +3,7 @@
 // Each source still names what it uses: CI also builds without precompiled headers (-Db_pch=false).
 // No guard: it is compiled by itself, where g++ warns of one.
 
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/io/io_await.hpp>
 #include <ouro/runtime/task.hpp>
 

@@ -1,6 +1,6 @@
 #include <ouro/runtime/sim/buffers.hpp>
 
-#include <ouro/runtime/io/reactor.hpp>
+#include <ouro/runtime/engine/reactor.hpp>
 
 namespace ouro::sim {
 

@@ -1,7 +1,7 @@
 #include <ouro/runtime/sim/reactor.hpp>
 
 #include <ouro/runtime/check.hpp>
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/sim/datagram.hpp>
 #include <ouro/runtime/sim/pending.hpp>
 #include <ouro/runtime/sim/stream.hpp>

@@ -17,7 +17,7 @@
 //     the socket open until the operation has ended, as a kernel does.
 #pragma once
 
-#include <ouro/runtime/io/reactor.hpp>
+#include <ouro/runtime/engine/reactor.hpp>
 #include <ouro/runtime/sim/buffers.hpp>
 #include <ouro/runtime/sim/socket.hpp>
 #include <ouro/runtime/sim/world.hpp>

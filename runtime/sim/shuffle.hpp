@@ -1,7 +1,7 @@
 // shuffle.hpp: which of the ready tasks runs next.
 #pragma once
 
-#include <ouro/runtime/ready_queue.hpp>
+#include <ouro/runtime/engine/ready_queue.hpp>
 #include <ouro/runtime/sim/world.hpp>
 
 #include <unordered_set>

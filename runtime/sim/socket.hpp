@@ -1,7 +1,7 @@
 // socket.hpp: what a simulated descriptor refers to.
 #pragma once
 
-#include <ouro/runtime/intrusive_list.hpp>
+#include <ouro/runtime/engine/intrusive_list.hpp>
 #include <ouro/runtime/sim/names.hpp>
 
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 #include <ouro/runtime/sim/world.hpp>
 
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/sim/link.hpp>
 #include <ouro/runtime/sim/reactor.hpp>
 #include <ouro/runtime/sim/socket.hpp>

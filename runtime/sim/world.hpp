@@ -1,9 +1,9 @@
 // world.hpp: a simulated world: its clock, its chance, its network, and what goes wrong in it.
 #pragma once
 
+#include <ouro/runtime/clock.hpp>
 #include <ouro/runtime/sim/names.hpp>
 #include <ouro/runtime/sim/seed.hpp>
-#include <ouro/runtime/time/clock.hpp>
 
 #include <array>
 #include <cstddef>

@@ -15,8 +15,8 @@
 //      since the runtime cannot know what plain threads will do.
 #pragma once
 
-#include <ouro/runtime/executor.hpp>
-#include <ouro/runtime/intrusive_list.hpp>
+#include <ouro/runtime/engine/executor.hpp>
+#include <ouro/runtime/engine/intrusive_list.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <condition_variable>

@@ -14,8 +14,8 @@
 //      goes to the back of the ready queue with the answer in its hands.
 #pragma once
 
-#include <ouro/runtime/executor.hpp>
-#include <ouro/runtime/intrusive_list.hpp>
+#include <ouro/runtime/engine/executor.hpp>
+#include <ouro/runtime/engine/intrusive_list.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <coroutine>

@@ -1,7 +1,7 @@
 #include <ouro/runtime/time/sleep.hpp>
 
-#include <ouro/runtime/executor.hpp>
-#include <ouro/runtime/time/duration_text.hpp>
+#include <ouro/runtime/duration_text.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 
 namespace ouro {
 

@@ -1,9 +1,9 @@
 // sleep.hpp: waiting for time to pass.
 #pragma once
 
+#include <ouro/runtime/clock.hpp>
+#include <ouro/runtime/engine/timers.hpp>
 #include <ouro/runtime/task.hpp>
-#include <ouro/runtime/time/clock.hpp>
-#include <ouro/runtime/time/timers.hpp>
 
 namespace ouro {
 

@@ -1,6 +1,6 @@
 // Any bytes as what a memcached sends, in each of its three dialects: nothing crashes, no view
 // leaves the bytes, the limits hold, and the pieces in which they arrive change nothing.
-#include <ouro/kv/memcached/wire_grammar.hpp>
+#include <ouro/kv/memcached/wire/grammar.hpp>
 #include <ouro/runtime/check.hpp>
 
 #include <cstddef>

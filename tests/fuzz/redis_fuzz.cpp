@@ -1,8 +1,8 @@
 // Any bytes as what a Redis server sends: nothing crashes, the pieces in which they arrive change
 // nothing, and what was read can be encoded, copied, printed and decoded.
-#include <ouro/kv/redis/command.hpp>
-#include <ouro/kv/redis/decode.hpp>
-#include <ouro/kv/redis/resp.hpp>
+#include <ouro/kv/redis/wire/command.hpp>
+#include <ouro/kv/redis/wire/decode.hpp>
+#include <ouro/kv/redis/wire/resp.hpp>
 #include <ouro/runtime/check.hpp>
 #include <ouro/tests/kv/redis/resp_reading.hpp>
 

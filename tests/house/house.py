@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 
+from rooms import room_rule, unit_rule
+
 CRATES = ["runtime", "net", "http", "db", "kv"]
 CODE_FOLDERS = CRATES + ["tests", "examples", "benches"]
 
@@ -64,13 +66,13 @@ class House:
 
 # A wire file turns bytes into values and back; it knows no socket, clock or coroutine.
 WIRE = re.compile(r"/wire/|^http/h1/(parser|chunked)\b"
-                  r"|^kv/redis/(resp|value|decode|error|slots|verb|key_spec|command_(table|rows))\b"
-                  r"|^kv/memcached/(wire_|key|error)"
+                  r"|^kv/redis/(error|value)\.|^kv/memcached/(error|key)\."
                   r"|^db/postgres/codec")
 # A wire file may know these of the crates below.
-WIRE_BELOW = re.compile(r"^(runtime/(result|error|check)|net/(buffer|fate))\.hpp$")
+WIRE_BELOW = re.compile(r"^(runtime/(result|error|check|engine/frame_pool)|net/bytes/buffer"
+                        r"|net/session/fate)\.hpp$")
 # The protocol crates may know these of the runtime.
-PROTOCOL_BELOW = re.compile(r"^runtime/([^/]+|time/.*|sync/.*)$")
+PROTOCOL_BELOW = re.compile(r"^runtime/([^/]+|(engine|time|sync)/.*)$")
 
 
 def crate_of(name):
@@ -102,7 +104,7 @@ def why_not(name, target, public):
     if target not in public:
         return f"{target} is private to {there}"
     if here != "net" and there == "runtime" and not PROTOCOL_BELOW.match(target):
-        return f"{here} knows runtime, runtime/time and runtime/sync"
+        return f"{here} knows runtime and its engine, time and sync"
     return None
 
 
@@ -285,7 +287,7 @@ def shape(house):
 
 # --- time ---------------------------------------------------------------------------------------
 
-# `+` on a point of ouro::clock saturates (runtime/time/clock.hpp). What goes round that place:
+# `+` on a point of ouro::clock saturates (runtime/clock.hpp). What goes round that place:
 # other clocks, bare counts of nanoseconds, compound assignment, and casts of lengths.
 NOW_PLUS = re.compile(r"([\w:.>()-]*)\bnow(?:\(\)|_)\s*\+(?![+=])")
 OUR_CLOCK = re.compile(r"(^|[^\w:])(ouro::)?clock::(exact_)?$")
@@ -298,7 +300,7 @@ NARROW_CAST = re.compile(r"duration_cast<(?:ouro::)?(?:duration|std::chrono::nan
 def time_sums(house):
     """Sums of time go through after(), the operators of ouro::clock, or saturating_add()."""
     for name in house.files(".hpp", ".cpp", folders=CRATES):
-        if name in ("runtime/time/clock.hpp", "runtime/time/duration.hpp"):
+        if name in ("runtime/clock.hpp", "runtime/duration.hpp"):
             continue
         for number, line in enumerate(house.lines(name), 1):
             code = line.split("//")[0]
@@ -330,7 +332,15 @@ def readme(house):
                 yield f"{name}:1: quotes a program that is not in {example}"
 
 
-RULES = [layering, includes, listed, shape, readme, time_sums, headers, together, budget]
+def rooms(house):
+    yield from room_rule(house, CRATES)
+
+
+def units(house):
+    yield from unit_rule(house, CRATES)
+
+
+RULES = [layering, rooms, units, includes, listed, shape, readme, time_sums, headers, together, budget]
 
 
 def main(rule, source, build, *compiler):

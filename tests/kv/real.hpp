@@ -10,7 +10,7 @@
 // its own, and everything counted must return to zero. Not in simulation: no server is there.
 #pragma once
 
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 
 #define OURO_TEST_REAL(sentence) \
     OURO_TEST_NAMED(DOCTEST_ANONYMOUS(ouro_test_), sentence, ::ouro::doctest_on_real)

@@ -1,7 +1,7 @@
 #include <ouro/net/stream.hpp>
 #include <ouro/net/stream_pair.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/timeout.hpp>
 #include <ouro/tests/sanitizer.hpp>
 

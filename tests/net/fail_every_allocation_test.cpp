@@ -4,18 +4,18 @@
 
 #include "fake_pool.hpp"
 #include "names.hpp"
-#include <ouro/net/block_reader.hpp>
+#include <ouro/net/bytes/block_reader.hpp>
+#include <ouro/net/bytes/reader.hpp>
+#include <ouro/net/bytes/writer.hpp>
 #include <ouro/net/connect.hpp>
 #include <ouro/net/listener.hpp>
-#include <ouro/net/reader.hpp>
 #include <ouro/net/relay.hpp>
 #include <ouro/net/resolver.hpp>
 #include <ouro/net/send_all.hpp>
 #include <ouro/net/server.hpp>
-#include <ouro/net/session.hpp>
+#include <ouro/net/session/session.hpp>
 #include <ouro/net/stream_pair.hpp>
 #include <ouro/net/udp.hpp>
-#include <ouro/net/writer.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 

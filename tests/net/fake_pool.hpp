@@ -1,7 +1,7 @@
 // fake_pool.hpp: a pool of fake connections to a scripted server, for the tests of pools.
 #pragma once
 
-#include <ouro/net/pool.hpp>
+#include <ouro/net/pool/pool.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 
 #include <memory>

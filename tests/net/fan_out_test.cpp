@@ -1,11 +1,11 @@
 // Many subscribers of one publisher: block_reader and writer as a pub/sub server uses them.
-#include <ouro/net/block_reader.hpp>
-#include <ouro/net/reader.hpp>
+#include <ouro/net/bytes/block_reader.hpp>
+#include <ouro/net/bytes/reader.hpp>
+#include <ouro/net/bytes/writer.hpp>
 #include <ouro/net/stream_pair.hpp>
-#include <ouro/net/writer.hpp>
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/spawn.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 // line_session.hpp: a protocol of lines on a session, for its tests.
 #pragma once
 
-#include <ouro/net/session.hpp>
+#include <ouro/net/session/session.hpp>
 #include <ouro/net/stream_pair.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>

@@ -3,7 +3,7 @@
 #include <ouro/net/resolver.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/blocking.hpp>
-#include <ouro/runtime/io/file.hpp>
+#include <ouro/runtime/fs/file.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/time/sleep.hpp>

@@ -1,12 +1,12 @@
 #include "sockets.hpp"
-#include <ouro/net/reader.hpp>
+#include <ouro/net/bytes/reader.hpp>
+#include <ouro/net/bytes/writer.hpp>
 #include <ouro/net/stream_pair.hpp>
 #include <ouro/net/udp.hpp>
-#include <ouro/net/writer.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/run.hpp>
+#include <ouro/runtime/testing/run.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/dies.hpp>
 

@@ -4,8 +4,8 @@
 #include <ouro/net/stream_pair.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/trial.hpp>
 #include <ouro/runtime/spawn.hpp>
+#include <ouro/runtime/testing/trial.hpp>
 #include <ouro/runtime/timeout.hpp>
 
 #include <algorithm>

@@ -4,8 +4,8 @@
 #include <ouro/net/connect.hpp>
 #include <ouro/net/listener.hpp>
 #include <ouro/net/stream.hpp>
-#include <ouro/runtime/executor.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/engine/executor.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 
 #include <cstddef>
 #include <string>

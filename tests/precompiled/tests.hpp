@@ -5,8 +5,8 @@
 
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/spawn.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 

@@ -1,11 +1,11 @@
 // A field that the options do not have. What is not named has its default, without a warning.
 // says: threads
+#include <ouro/net/bytes/writer.hpp>
 #include <ouro/net/connect.hpp>
 #include <ouro/net/listener.hpp>
-#include <ouro/net/pool_core.hpp>
+#include <ouro/net/pool/pool_core.hpp>
 #include <ouro/net/server.hpp>
 #include <ouro/net/udp.hpp>
-#include <ouro/net/writer.hpp>
 #include <ouro/runtime/run.hpp>
 
 ouro::task<> work() { co_return; }

@@ -1,8 +1,8 @@
 #include <ouro/runtime/combine.hpp>
 
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/sync/channel.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 #include <ouro/tests/bare_loop.hpp>

@@ -1,11 +1,11 @@
 // What needs a whole run, with each of its allocations failing in turn: helper threads, calls to
 // other workers, one of something for each of them.
 
-#include <ouro/net/per_worker.hpp>
 #include <ouro/runtime/abandonable.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/blocking.hpp>
-#include <ouro/runtime/io/file.hpp>
+#include <ouro/runtime/fs/file.hpp>
+#include <ouro/runtime/per_worker.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/scope.hpp>
@@ -94,7 +94,7 @@ int counted() { return 1; }
 
 task<> use_of_each() {
     begin_shortage();
-    net::per_worker<int> each(counted);
+    per_worker<int> each(counted);
     ++*each;
     expect(*each == 2, "another number");
     co_await each.close();

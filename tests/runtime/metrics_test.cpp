@@ -3,8 +3,8 @@
 #include <ouro/runtime/log.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/run.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/sync/event.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 
 #include <chrono>

@@ -4,9 +4,9 @@
 #include <ouro/runtime/blocking.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/run.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/sync/event.hpp>
 #include <ouro/runtime/sync/shared_oneshot.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 

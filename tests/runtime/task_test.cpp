@@ -1,7 +1,7 @@
 #include <ouro/runtime/task.hpp>
 
-#include <ouro/runtime/sim/doctest.hpp>
 #include <ouro/runtime/spawn.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/tests/bare_loop.hpp>
 #include <ouro/tests/dies.hpp>
 

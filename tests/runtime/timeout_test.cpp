@@ -2,7 +2,7 @@
 
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 
 #include <memory>

@@ -6,10 +6,10 @@
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/blocking.hpp>
 #include <ouro/runtime/combine.hpp>
+#include <ouro/runtime/fs/file.hpp>
 #include <ouro/runtime/generator.hpp>
 #include <ouro/runtime/io/accept.hpp>
 #include <ouro/runtime/io/close.hpp>
-#include <ouro/runtime/io/file.hpp>
 #include <ouro/runtime/io/leased_recv.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/run.hpp>
@@ -23,9 +23,9 @@
 #include <ouro/runtime/sync/latch.hpp>
 #include <ouro/runtime/sync/mutex.hpp>
 #include <ouro/runtime/sync/oneshot.hpp>
+#include <ouro/runtime/sync/rw_mutex.hpp>
 #include <ouro/runtime/sync/semaphore.hpp>
 #include <ouro/runtime/sync/shared_channel.hpp>
-#include <ouro/runtime/sync/shared_mutex.hpp>
 #include <ouro/runtime/sync/shared_oneshot.hpp>
 #include <ouro/runtime/sync/shared_semaphore.hpp>
 #include <ouro/runtime/sync/wait_group.hpp>
@@ -227,7 +227,7 @@ inline task<> use_mutex() {
     expect(!lock.locked(), "it is still locked");
 }
 
-inline task<> read_or_write(shared_mutex& lock, int which) {
+inline task<> read_or_write(rw_mutex& lock, int which) {
     if (which) {
         auto held = co_await lock.lock();
         co_await yield();
@@ -236,9 +236,9 @@ inline task<> read_or_write(shared_mutex& lock, int which) {
         co_await yield();
     }
 }
-inline task<> use_shared_mutex() {
+inline task<> use_rw_mutex() {
     begin_shortage();
-    shared_mutex lock;
+    rw_mutex lock;
     co_await in_two(lock, read_or_write);
 }
 
@@ -530,7 +530,7 @@ inline const work waits[] = {
 
 inline const work primitives[] = {
     {"mutex", use_mutex},
-    {"shared_mutex", use_shared_mutex},
+    {"rw_mutex", use_rw_mutex},
     {"semaphore", use_semaphore},
     {"barrier", use_barrier},
     {"condition, events, latch, wait_group", use_signals},

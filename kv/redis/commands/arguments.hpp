@@ -11,8 +11,8 @@
 // its arguments before its method returns.
 #pragma once
 
-#include <ouro/kv/redis/command.hpp>
-#include <ouro/kv/redis/decode.hpp>
+#include <ouro/kv/redis/wire/command.hpp>
+#include <ouro/kv/redis/wire/decode.hpp>
 #include <ouro/runtime/check.hpp>
 
 #include <chrono>

@@ -1,7 +1,7 @@
 // Rings and their clients when there is no memory for the points of a ring.
 #include <ouro/kv/memcached/client.hpp>
 #include <ouro/kv/memcached/ring.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/memcached/fake_server.hpp>
 

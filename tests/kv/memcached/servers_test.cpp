@@ -3,7 +3,7 @@
 #include <ouro/kv/memcached/md5.hpp>
 #include <ouro/net/resolver.hpp>
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/memcached/dialects.hpp>
 #include <ouro/tests/kv/memcached/fake_server.hpp>

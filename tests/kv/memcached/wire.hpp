@@ -1,7 +1,7 @@
 // wire.hpp: how the tests of the three dialects feed their parsers.
 #pragma once
 
-#include <ouro/kv/memcached/wire_message.hpp>
+#include <ouro/kv/memcached/wire/message.hpp>
 #include <ouro/runtime/result.hpp>
 
 #include <doctest/doctest.h>

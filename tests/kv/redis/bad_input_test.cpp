@@ -2,8 +2,8 @@
 // words, leaves the connection in a known state, and costs nobody else anything.
 #include <ouro/kv/redis/client.hpp>
 #include <ouro/kv/redis/script.hpp>
+#include <ouro/net/bytes/reader.hpp>
 #include <ouro/net/listener.hpp>
-#include <ouro/net/reader.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/child_process.hpp>

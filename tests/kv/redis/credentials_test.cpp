@@ -4,7 +4,7 @@
 #include <ouro/kv/redis/client.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 #include <ouro/tests/kv/redis/fake_server.hpp>

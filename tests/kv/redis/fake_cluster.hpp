@@ -4,9 +4,9 @@
 // It is strict: ASKING counts for the next command of the same connection only.
 #pragma once
 
-#include <ouro/kv/redis/slots.hpp>
+#include <ouro/kv/redis/wire/slots.hpp>
+#include <ouro/net/bytes/reader.hpp>
 #include <ouro/net/listener.hpp>
-#include <ouro/net/reader.hpp>
 #include <ouro/net/stream.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/spawn.hpp>

@@ -1,8 +1,8 @@
 // fake_server.hpp: a Redis server made of a function, for what real ones do not do when asked.
 #pragma once
 
+#include <ouro/net/bytes/reader.hpp>
 #include <ouro/net/listener.hpp>
-#include <ouro/net/reader.hpp>
 #include <ouro/net/stream.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/spawn.hpp>

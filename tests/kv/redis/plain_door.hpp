@@ -2,8 +2,8 @@
 // read, beside a real server and without a runtime.
 #pragma once
 
-#include <ouro/kv/redis/commands.hpp>
-#include <ouro/kv/redis/resp.hpp>
+#include <ouro/kv/redis/commands/commands.hpp>
+#include <ouro/kv/redis/wire/resp.hpp>
 #include <ouro/tests/kv/child_process.hpp>
 #include <ouro/tests/kv/servers.hpp>
 

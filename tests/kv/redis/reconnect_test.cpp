@@ -1,9 +1,9 @@
 // How connections are made again: how soon, where to, and how a dead one is noticed.
 #include <ouro/kv/redis/client.hpp>
-#include <ouro/kv/redis/session.hpp>
+#include <ouro/kv/redis/connection/session.hpp>
 #include <ouro/net/listener.hpp>
 #include <ouro/net/resolver.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/redis/fake_server.hpp>
 #include <ouro/tests/net/names.hpp>
@@ -21,7 +21,7 @@ redis::session_options at(const fake_server& server) {
     redis::session_options how;
     how.where.port = server.port();
     how.library_info = false;
-    how.backoff = {.first = 100ms, .ceiling = 10s, .spread = net::jitter::none};
+    how.backoff = {.first = 100ms, .ceiling = 10s, .spread = jitter::none};
     return how;
 }
 

@@ -2,7 +2,7 @@
 // pieces. For tests and fuzzing.
 #pragma once
 
-#include <ouro/kv/redis/resp.hpp>
+#include <ouro/kv/redis/wire/resp.hpp>
 
 #include <algorithm>
 #include <charconv>

@@ -2,7 +2,7 @@
 
 #include <ouro/kv/redis/cache.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/redis/fake_server.hpp>
 

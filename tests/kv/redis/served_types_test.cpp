@@ -1,6 +1,6 @@
 // Every type of reply as a real server sends it, in both versions of the protocol.
-#include <ouro/kv/redis/decode.hpp>
-#include <ouro/kv/redis/resp.hpp>
+#include <ouro/kv/redis/wire/decode.hpp>
+#include <ouro/kv/redis/wire/resp.hpp>
 #include <ouro/tests/kv/child_process.hpp>
 #include <ouro/tests/kv/redis/resp_reading.hpp>
 #include <ouro/tests/kv/servers.hpp>

@@ -1,6 +1,6 @@
 #include <ouro/kv/redis/value.hpp>
 
-#include <ouro/kv/redis/resp.hpp>
+#include <ouro/kv/redis/wire/resp.hpp>
 #include <ouro/tests/kv/redis/resp_reading.hpp>
 
 #include <doctest/doctest.h>

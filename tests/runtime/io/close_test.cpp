@@ -3,9 +3,9 @@
 #include "real_reactors.hpp"
 #include "sockets.hpp"
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/io/file.hpp>
+#include <ouro/runtime/fs/file.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/tests/no_more_descriptors.hpp>
 
 #include <fcntl.h>

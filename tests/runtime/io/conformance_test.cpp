@@ -5,7 +5,7 @@
 #include <ouro/runtime/io/close.hpp>
 #include <ouro/runtime/io/leased_recv.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/timeout.hpp>
 
 #include <array>

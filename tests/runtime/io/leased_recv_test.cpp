@@ -4,7 +4,7 @@
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/io/close.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/timeout.hpp>
 
 #include <array>

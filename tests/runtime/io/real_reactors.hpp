@@ -1,9 +1,9 @@
 // real_reactors.hpp: running a test body on real reactors with options of its own.
 #pragma once
 
-#include <ouro/runtime/frame_pool.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
-#include <ouro/runtime/sim/trial.hpp>
+#include <ouro/runtime/engine/frame_pool.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
+#include <ouro/runtime/testing/trial.hpp>
 
 #include <cstdlib>
 #include <string>

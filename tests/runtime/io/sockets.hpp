@@ -1,7 +1,7 @@
 // sockets.hpp: sockets for tests of the operations, on whatever reactor the test runs.
 #pragma once
 
-#include <ouro/runtime/executor.hpp>
+#include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/io/accept.hpp>
 #include <ouro/runtime/io/descriptor.hpp>
 #include <ouro/runtime/io/socket_ops.hpp>

@@ -1,6 +1,6 @@
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
-#include <ouro/runtime/sim/run.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
+#include <ouro/runtime/testing/run.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 
 #include <chrono>

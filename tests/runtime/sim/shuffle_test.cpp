@@ -1,8 +1,8 @@
 #include <ouro/runtime/sim/shuffle.hpp>
 
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
-#include <ouro/runtime/sim/run.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
+#include <ouro/runtime/testing/run.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 
 #include <set>

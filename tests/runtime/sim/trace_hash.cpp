@@ -7,9 +7,9 @@
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/run.hpp>
-#include <ouro/runtime/sim/settle.hpp>
 #include <ouro/runtime/sim/world.hpp>
+#include <ouro/runtime/testing/run.hpp>
+#include <ouro/runtime/testing/settle.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 

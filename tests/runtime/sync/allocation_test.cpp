@@ -1,4 +1,4 @@
-#include <ouro/runtime/frame_pool.hpp>
+#include <ouro/runtime/engine/frame_pool.hpp>
 #include <ouro/runtime/generator.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/sync/barrier.hpp>
@@ -7,8 +7,8 @@
 #include <ouro/runtime/sync/condition.hpp>
 #include <ouro/runtime/sync/mutex.hpp>
 #include <ouro/runtime/sync/oneshot.hpp>
+#include <ouro/runtime/sync/rw_mutex.hpp>
 #include <ouro/runtime/sync/semaphore.hpp>
-#include <ouro/runtime/sync/shared_mutex.hpp>
 #include <ouro/runtime/sync/watch.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
@@ -76,7 +76,7 @@ task<> lock_and_yield(mutex& lock) {
 
 task<> two_lock(mutex& lock) { return together(lock_and_yield, lock); }
 
-task<> read_and_write(shared_mutex& lock) {
+task<> read_and_write(rw_mutex& lock) {
     for (int i = 0; i < rounds; ++i) {
         auto shared = co_await lock.lock_shared();
         co_await yield();
@@ -86,7 +86,7 @@ task<> read_and_write(shared_mutex& lock) {
     }
 }
 
-task<> two_read_and_write(shared_mutex& lock) { return together(read_and_write, lock); }
+task<> two_read_and_write(rw_mutex& lock) { return together(read_and_write, lock); }
 
 task<> acquire_and_yield(semaphore& permits) {
     for (int i = 0; i < rounds; ++i) {
@@ -107,7 +107,7 @@ task<> use_locks() {
     mutex lock;
     CHECK(co_await allocations_of(lock_and_unlock, lock) == 0);
     CHECK(co_await allocations_of(two_lock, lock) == 0);
-    shared_mutex shared;
+    rw_mutex shared;
     CHECK(co_await allocations_of(two_read_and_write, shared) == 0);
     semaphore permits{1};
     CHECK(co_await allocations_of(two_acquire, permits) == 0);

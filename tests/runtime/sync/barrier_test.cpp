@@ -3,7 +3,7 @@
 #include "waits_for.hpp"
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 
 #include <functional>
 #include <string>

@@ -3,8 +3,8 @@
 #include "waits_for.hpp"
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
-#include <ouro/runtime/sim/run.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
+#include <ouro/runtime/testing/run.hpp>
 #include <ouro/tests/dies.hpp>
 
 #include <functional>

@@ -5,7 +5,7 @@
 #include <ouro/runtime/blocking.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/timeout.hpp>
 #include <ouro/tests/dies.hpp>
 

@@ -4,7 +4,7 @@
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/scope.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 
 #include <atomic>
 #include <string>

@@ -1,7 +1,7 @@
 #include <ouro/runtime/time/interval.hpp>
 
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/timeout.hpp>
 
 #include <vector>

@@ -1,9 +1,9 @@
 #include <ouro/runtime/time/sleep.hpp>
 
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/sim/doctest.hpp>
+#include <ouro/runtime/duration_text.hpp>
 #include <ouro/runtime/spawn.hpp>
-#include <ouro/runtime/time/duration_text.hpp>
+#include <ouro/runtime/testing/doctest.hpp>
 
 #include <vector>
 

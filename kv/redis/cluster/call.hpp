@@ -1,0 +1,181 @@
+// call.hpp: one command on its way through a cluster, and back as a `T`.
+#pragma once
+
+#include <ouro/kv/redis/cluster/core.hpp>
+#include <ouro/kv/redis/connection/connection.hpp>
+#include <ouro/kv/redis/wire/decode.hpp>
+
+#include <exception>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace ouro::redis {
+
+class scattered;
+
+/// The obstacle in the way of a command of a whole cluster, rather than of one of its nodes.
+obstacle obstacle_in_cluster(const command& what) noexcept;
+/// Whether a command goes on where another one has stopped, so that it must be at the same node.
+bool has_cursor(const command_info& what) noexcept;
+
+class cluster_call_base;
+
+/// Says whose footsteps a command follows: it goes first to the node that has answered that one.
+struct behind {
+    const cluster_call_base& other;
+};
+
+/// What does not depend on the type of the reply.
+class cluster_call_base : public errand {
+public:
+    bool await_ready() const noexcept { return false; }
+    template <frame_promise P>
+    bool await_suspend(std::coroutine_handle<P> by) {
+        if (!begin()) return false;
+        way_.emplace(perform());
+        way_->borrowed().await_suspend(by);
+        return true;
+    }
+
+    const command& what() const noexcept { return command_; }
+    /// How far it came, when it failed.
+    net::fate how_far() const noexcept { return how_far_; }
+    /// What the server said, when it answered with an error.
+    const std::string& words() const noexcept { return words_; }
+
+protected:
+    template <class... How>
+    explicit cluster_call_base(cluster_core& by, How&&... how)
+        : by_(by), command_(std::forward<How>(how)...) {}
+    ~cluster_call_base() = default;
+
+    /// Reads a reply that is no error.
+    virtual std::error_code read(const value& from) = 0;
+
+    using errand::follow;
+    void set_wait(block_time wait) noexcept { wait_ = wait; }
+    void set_node(cluster_core::node_ptr node) noexcept {
+        has_node_ = true;
+        pin_to(std::move(node));
+    }
+
+    /// Throws what went wrong on the way, such as std::bad_alloc, and what a decoder has thrown.
+    std::error_code error_code() {
+        if (way_) way_->borrowed().await_resume();
+        if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+        return error_;
+    }
+    /// The same, and throws the failure if there is one.
+    void throw_if_failed() {
+        if (error_code()) throw_failure();
+    }
+
+private:
+    bool begin();
+    task<> perform();
+    task<> scatter(std::unique_ptr<scattered> parts);
+
+    std::span<const std::byte> bytes() const noexcept final { return command_.bytes(); }
+    void take(const value& from) final;
+    void fail(std::error_code why, std::string_view words, net::fate how_far) noexcept final;
+    [[noreturn]] void throw_failure() const;
+
+    cluster_core& by_;
+    command command_;
+    std::optional<task<>> way_;
+    std::optional<block_time> wait_;  // of a command that blocks
+    bool has_node_ = false;
+    errand* self_ = this;
+    std::error_code error_;
+    std::exception_ptr thrown_;  // by a decoder
+    std::string words_;
+    net::fate how_far_ = net::fate::unsent;
+    obstacle obstacle_ = obstacle::none;
+};
+
+/// A command that is sent to the node of its slot when it is awaited, and further, if that node
+/// says so.
+///
+/// One with keys in several slots is split if it can be (see may_be_split), and its reply is made
+/// of those of the parts, in the order of the keys; when a part fails, the others may have been
+/// done. One without keys goes to some master, or to all of them, as Redis says of it: see
+/// request_policy. Throws redis::error; `as_result` gives the code alone. The door it came from
+/// must live until then.
+template <class T>
+class [[nodiscard]] cluster_call final : public cluster_call_base {
+public:
+    template <class... How>
+    explicit cluster_call(cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {}
+    /// One that may block at the server for so long.
+    template <class... How>
+    cluster_call(block_time wait, cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {
+        set_wait(wait);
+    }
+    /// One for this node.
+    template <class... How>
+    cluster_call(cluster_core::node_ptr node, cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {
+        set_node(std::move(node));
+    }
+    /// One that begins where another one was answered.
+    template <class... How>
+    cluster_call(behind before, cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {
+        follow(before.other);
+    }
+
+    T await_resume() {
+        throw_if_failed();
+        return std::move(value_);
+    }
+    result<T> await_result() {
+        if (const std::error_code failed = error_code()) return failed;
+        return std::move(value_);
+    }
+
+private:
+    std::error_code read(const value& from) override { return decode(from, value_); }
+
+    T value_ = blank<T>::make();
+};
+
+template <>
+class [[nodiscard]] cluster_call<void> final : public cluster_call_base {
+public:
+    template <class... How>
+    explicit cluster_call(cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {}
+    template <class... How>
+    cluster_call(block_time wait, cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {
+        set_wait(wait);
+    }
+    template <class... How>
+    cluster_call(cluster_core::node_ptr node, cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {
+        set_node(std::move(node));
+    }
+    template <class... How>
+    cluster_call(behind before, cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {
+        follow(before.other);
+    }
+
+    void await_resume() { throw_if_failed(); }
+    result<void> await_result() {
+        if (const std::error_code failed = error_code()) return failed;
+        return {};
+    }
+
+private:
+    std::error_code read(const value&) override { return {}; }
+};
+
+}  // namespace ouro::redis

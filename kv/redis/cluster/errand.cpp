@@ -1,0 +1,153 @@
+#include <ouro/kv/redis/cluster/errand.hpp>
+
+#include <ouro/kv/redis/cluster/node.hpp>
+
+#include <new>
+#include <string_view>
+#include <utility>
+
+namespace ouro::redis {
+namespace {
+
+constexpr std::string_view asking = "*1\r\n$6\r\nASKING\r\n";
+
+}  // namespace
+
+// An errand.
+
+void errand::pin_to(std::shared_ptr<cluster_node> node) noexcept {
+    node_ = std::move(node);
+    pinned_ = true;
+}
+
+void errand::follow(const errand& before) noexcept {
+    first_ = before.answered_by_.lock();
+    first_at_replica_ = before.answered_at_replica_;
+}
+
+bool concerns_cluster(std::error_code code, std::string_view words) noexcept {
+    if (code.category() != redis::category()) return false;
+    switch (static_cast<errc>(code.value())) {
+        case errc::moved:
+        case errc::ask:
+        case errc::try_again:
+        case errc::cluster_down:
+        case errc::loading:
+        case errc::master_down:
+        case errc::read_only: return true;
+        // The same word says that somebody used CLIENT UNBLOCK, which is the caller's business.
+        case errc::unblocked: return words.find("instance state changed") != words.npos;
+        default: return false;
+    }
+}
+
+void errand::begin() noexcept {
+    redirects_ = repeats_ = 0;
+    waits_ = may_be_done_ = came_back_ = masters_only_ = false;
+    asking_ = false;
+    answered_by_.reset();
+    if (!pinned_) node_ = first_;
+    at_replica_ = first_at_replica_;
+}
+
+void errand::attempt() noexcept {
+    if (taken_ > 0) restart();
+    taken_ = 0;
+    error_ = {};
+    words_.clear();
+    how_far_ = net::fate::unsent;
+}
+
+node_line& errand::line_of(cluster_node& node) const noexcept {
+    return at_replica_ ? node.reads() : node.commands();
+}
+
+void errand::accept(const value& from) {
+    how_far_ = net::fate::answered;
+    ++taken_;
+    if (error_) return;  // the others of a transaction: all of it goes on
+    if (from.is_error()) {
+        const std::error_code code = code_of(from.text());
+        if (concerns_cluster(code, from.text())) {
+            error_ = code;
+            words_ = from.text();
+            return;
+        }
+    }
+    take(from);
+}
+
+void errand::lost(std::error_code why, net::fate how_far) noexcept {
+    error_ = why;
+    words_.clear();
+    how_far_ = how_far;
+    may_be_done_ = may_be_done_ || how_far == net::fate::unanswered;
+}
+
+void errand::give_up() noexcept {
+    const bool was_sent = how_far_ == net::fate::unsent && may_be_done_;
+    fail(error_, words_, was_sent ? net::fate::unanswered : how_far_);
+}
+
+// A convoy.
+
+convoy::convoy(session& on, errand& alone) : request(on, 1), alone_(&alone) { prepare(); }
+
+convoy::convoy(session& on, std::span<errand* const> all) : request(on, 1), many_(all) {
+    prepare();
+}
+
+void convoy::prepare() {
+    std::uint32_t replies = 0;
+    std::size_t bytes = 0;
+    bool plain = alone_ != nullptr;
+    for (errand* const each : all()) {
+        replies += each->replies() + (each->asking_ ? 1 : 0);
+        bytes += each->bytes().size() + (each->asking_ ? asking.size() : 0);
+        if (each->asking_) plain = false;
+    }
+    set_replies(replies);
+    if (plain) {
+        encoded_ = alone_->bytes();
+        return;
+    }
+    put_together_.reserve(bytes);
+    for (errand* const each : all()) {
+        const auto front = std::as_bytes(std::span(asking));
+        if (each->asking_) put_together_.insert(put_together_.end(), front.begin(), front.end());
+        const std::span<const std::byte> own = each->bytes();
+        put_together_.insert(put_together_.end(), own.begin(), own.end());
+    }
+    encoded_ = put_together_;
+}
+
+bool convoy::take(const value& from) noexcept {
+    errand& who = *all()[next_];
+    if (who.asking_ && !asking_taken_) {
+        asking_taken_ = true;  // should it be an error, then the next reply is one, too
+        return true;
+    }
+    try {
+        who.accept(from);
+    } catch (const std::bad_alloc&) {
+        who.error_ = make_error_code(std::errc::not_enough_memory);
+    } catch (...) {  // an errand keeps for its caller what the caller's decoder throws
+        who.error_ = make_error_code(std::errc::state_not_recoverable);
+    }
+    if (who.taken_ == who.replies()) {
+        ++next_;
+        asking_taken_ = false;
+    }
+    return true;
+}
+
+void convoy::failed(std::error_code why, net::fate how_far) noexcept {
+    for (; next_ < all().size(); ++next_) all()[next_]->lost(why, how_far);
+}
+
+void convoy::describe(leaf_description& into) const {
+    into.text("redis cluster, " + std::to_string(all().size()) + " on the way to " +
+              to_string(static_cast<const session&>(on()).where()));
+}
+
+}  // namespace ouro::redis

@@ -1,0 +1,153 @@
+// errand.hpp: what is to be asked of whichever node of a cluster serves a slot.
+#pragma once
+
+#include <ouro/kv/redis/connection/connection.hpp>
+#include <ouro/kv/redis/connection/session.hpp>
+#include <ouro/kv/redis/error.hpp>
+#include <ouro/kv/redis/wire/command.hpp>
+#include <ouro/kv/redis/wire/slots.hpp>
+#include <ouro/net/pool/pool.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <system_error>
+#include <vector>
+
+namespace ouro::redis {
+
+class cluster_node;
+class node_line;
+
+/// Whether an error reply says "not here" or "not now", rather than anything about the command.
+bool concerns_cluster(std::error_code code, std::string_view words) noexcept;
+
+/// A command, or several that go together, on the way to where its slot is: possibly by way of
+/// nodes that send it on.
+///
+/// The cluster moves it; whoever made it supplies the bytes and takes the reply. An error reply
+/// that only says "not here" or "not now" is the cluster's business, and reaches `take` never, and
+/// `fail` only when the cluster has given up.
+class errand {
+public:
+    errand(const errand&) = delete;
+    errand& operator=(const errand&) = delete;
+
+    /// The slot; nothing when any master will do.
+    std::optional<std::uint16_t> slot() const noexcept { return slot_; }
+    /// May go to a replica.
+    bool reads() const noexcept { return reads_; }
+    /// May be sent again when nobody knows whether it was done.
+    bool repeatable() const noexcept { return repeatable_; }
+
+protected:
+    errand() noexcept = default;
+    ~errand() = default;
+
+    void set_slot(std::optional<std::uint16_t> slot) noexcept { slot_ = slot; }
+    void set_reads(bool reads) noexcept { reads_ = reads; }
+    void set_repeatable(bool repeatable) noexcept { repeatable_ = repeatable; }
+    /// For one node, and no other.
+    void pin_to(std::shared_ptr<cluster_node> node) noexcept;
+    /// Goes first to the node that has answered `before`, if one has.
+    void follow(const errand& before) noexcept;
+
+private:
+    friend class cluster_core;
+    friend class convoy;
+
+    /// What to send; the same bytes whenever it is asked.
+    virtual std::span<const std::byte> bytes() const noexcept = 0;
+    /// How many replies that has.
+    virtual std::uint32_t replies() const noexcept { return 1; }
+    /// One of them. May throw std::bad_alloc.
+    virtual void take(const value& from) = 0;
+    /// There will be no reply, or it was this error, whose words are the server's.
+    virtual void fail(std::error_code why, std::string_view words, net::fate how_far) noexcept = 0;
+    /// It went on a connection of its own, and has its replies: here it is, for whoever wants it.
+    virtual void keep(net::pool<connection>::lease&&) noexcept {}
+    /// It is sent again: forget what was taken.
+    virtual void restart() noexcept {}
+
+    /// It sets out, as if for the first time.
+    void begin() noexcept;
+    /// It is about to be sent.
+    void attempt() noexcept;
+    /// A reply came from a node.
+    void accept(const value& from);
+    /// The attempt has failed on the way.
+    void lost(std::error_code why, net::fate how_far) noexcept;
+    /// Whoever made it is told why it has no reply. What was sent and not answered in any of its
+    /// attempts is not unsent, whatever became of the last one.
+    void give_up() noexcept;
+    /// The connection of its node that it goes on.
+    node_line& line() const noexcept { return line_of(*node_); }
+    node_line& line_of(cluster_node& node) const noexcept;
+
+    std::optional<std::uint16_t> slot_;
+    bool reads_ = false;
+    bool repeatable_ = false;
+    bool pinned_ = false;
+    std::shared_ptr<cluster_node> first_;  // where it goes first; null: where the slot is
+    bool first_at_replica_ = false;
+
+    // Of the last attempt that was.
+    std::weak_ptr<cluster_node> answered_by_;
+    bool answered_at_replica_ = false;
+
+    // Of the present attempt.
+    std::shared_ptr<cluster_node> node_;  // where it is, or shall go; null: where the slot is
+    std::shared_ptr<session> session_;    // on which it is
+    bool asking_ = false;                 // with ASKING in front
+    bool at_replica_ = false;
+    std::uint32_t taken_ = 0;                // replies
+    std::error_code error_;                  // why it must go on, or has failed
+    std::string words_;                      // of the server
+    net::fate how_far_ = net::fate::unsent;  // this attempt: see give_up
+
+    // Of all attempts.
+    std::uint8_t redirects_ = 0;
+    std::uint8_t repeats_ = 0;
+    bool waits_ = false;         // not to be sent at once
+    bool may_be_done_ = false;   // an attempt was sent and not answered
+    bool came_back_ = false;     // a connection has failed it
+    bool masters_only_ = false;  // a replica has failed it
+};
+
+/// Carries errands to one node: one exchange, in which each errand that needs it has ASKING right
+/// in front.
+class [[nodiscard]] convoy final : public request {
+public:
+    /// One errand, whose bytes are sent from where they are if nothing stands in front of them.
+    convoy(session& on, errand& alone);
+    /// Several.
+    convoy(session& on, std::span<errand* const> all);
+
+    void add_patience() noexcept { be_patient(); }
+
+    void await_resume() const noexcept {}
+    result<void> await_result() const noexcept { return {}; }
+
+    void describe(leaf_description& into) const override;
+
+private:
+    std::span<errand* const> all() const noexcept {
+        return alone_ ? std::span<errand* const>(&alone_, 1) : many_;
+    }
+    std::span<const std::byte> encoded() const noexcept override { return encoded_; }
+    bool take(const value& from) noexcept override;
+    void failed(std::error_code why, net::fate how_far) noexcept override;
+    void prepare();
+
+    errand* alone_ = nullptr;
+    std::span<errand* const> many_;
+    std::vector<std::byte> put_together_;
+    std::span<const std::byte> encoded_;
+    std::size_t next_ = 0;       // whose reply comes next
+    bool asking_taken_ = false;  // its ASKING was answered
+};
+
+}  // namespace ouro::redis

@@ -1,0 +1,69 @@
+// scattered.hpp: one command for several nodes, on its way to all of them.
+#pragma once
+
+#include <ouro/kv/redis/cluster/core.hpp>
+#include <ouro/kv/redis/cluster/scatter.hpp>
+#include <ouro/kv/redis/connection/batch.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace ouro::redis {
+
+/// What is asked of one of several nodes.
+class part_errand final : public errand {
+public:
+    /// The bytes must stay until it has ended.
+    part_errand(const command_info& what, std::span<const std::byte> encoded, bool repeatable);
+    void go_to(std::uint16_t slot, bool reads) noexcept;
+    void go_to(cluster_core::node_ptr node) noexcept { pin_to(std::move(node)); }
+
+    reply got;
+    std::error_code error;  // why there is no reply
+    std::string words;
+    net::fate how_far = net::fate::answered;
+
+private:
+    std::span<const std::byte> bytes() const noexcept override { return encoded_; }
+    void take(const value& from) override { got.assign(from); }
+    void fail(std::error_code why, std::string_view said, net::fate fate) noexcept override;
+
+    std::span<const std::byte> encoded_;
+};
+
+/// A command whose keys lie in several slots, or that is for all masters, or for all nodes.
+class scattered {
+public:
+    /// Null when the command is for one node. The bytes must stay as long as this.
+    static std::unique_ptr<scattered> plan(cluster_core& by, const command_info& what,
+                                           std::span<const std::byte> encoded);
+    scattered(const scattered&) = delete;
+
+    std::span<const std::unique_ptr<part_errand>> errands() const noexcept { return errands_; }
+
+    /// Why there is no reply to be made: the part that failed, or null.
+    const part_errand* failure() const noexcept;
+    /// How far the whole had come: it was not unsent if any of its parts was sent.
+    net::fate how_far() const noexcept;
+    /// One reply made of those of the parts; call it once.
+    joined_reply join();
+
+private:
+    scattered(const command_info& what, std::vector<command_part> parts) noexcept
+        : what_(what), parts_(std::move(parts)) {}
+
+    const command_info& what_;
+    std::vector<command_part> parts_;
+    std::vector<std::unique_ptr<part_errand>> errands_;
+};
+
+/// Tells a command of a batch why it has no reply, or that this error is its reply.
+void set_failure(batch& of, std::size_t index, std::error_code why, std::string_view words,
+                 net::fate how_far) noexcept;
+
+}  // namespace ouro::redis

@@ -1,0 +1,563 @@
+#include <ouro/kv/redis/connection/session.hpp>
+
+#include <ouro/kv/redis/connection/call.hpp>
+#include <ouro/kv/redis/error.hpp>
+#include <ouro/kv/redis/wire/decode.hpp>
+#include <ouro/net/connect.hpp>
+#include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/combine.hpp>
+#include <ouro/runtime/time/sleep.hpp>
+#include <ouro/runtime/timeout.hpp>
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <string_view>
+#include <utility>
+
+namespace ouro::redis {
+namespace {
+
+using namespace std::string_view_literals;
+
+constexpr const char* version_of_ouro = OURO_VERSION;
+
+/// What trying again soon may mend. Everything else a server says to a handshake is final.
+bool may_pass(std::error_code code) noexcept {
+    return code.category() != redis::category() || code == errc::loading || code == errc::busy ||
+           code == errc::too_many_clients || code == errc::master_down ||
+           code == errc::cluster_down || code == errc::try_again || code == errc::unhealthy;
+}
+
+/// Between two connections that are left because of READONLY. A replica may be meant.
+constexpr backoff_options between_read_only = {.first = std::chrono::milliseconds(100),
+                                               .ceiling = std::chrono::seconds(30)};
+
+/// Another version of the protocol says nothing else about these.
+bool is_about_login(std::error_code code) noexcept {
+    return code == errc::no_auth || code == errc::wrong_password || code == errc::no_permission;
+}
+
+bool is_cut(std::error_code code) noexcept {
+    return code == ouro::errc::end_of_stream || code == std::errc::connection_reset ||
+           code == std::errc::broken_pipe;
+}
+
+/// What whoever asked gets in place of a reply that is not to be believed.
+value too_large() noexcept {
+    static constexpr std::string_view words =
+        "REPLYTOOLARGE a line of the reply is longer than resp_limits::line_bytes_max";
+    static constexpr node said = [] {
+        node made;
+        made.kind = type::error;
+        made.text = {0, static_cast<std::uint32_t>(words.size())};
+        return made;
+    }();
+    return {said, words.data()};
+}
+
+net::reader_options reader_options_of(const session_options& options) noexcept {
+    return {.first_bytes = 16 * 1024, .bytes_max = options.limits.reply_bytes_max + 64};
+}
+
+}  // namespace
+
+std::shared_ptr<session> session::open(session_options options, session_observer* observer) {
+    auto made = std::make_shared<session>(std::move(options), observer);
+    session* const raw = made.get();
+    made->runner_.emplace(spawn(run(made)));
+    // The task keeps the session alive; those who use it keep it open.
+    return {raw, [made = std::move(made)](session*) {
+                made->tell_end();
+                made->close();
+            }};
+}
+
+session::session(session_options options, session_observer* observer)
+    : net::session(options.requests),
+      options_(std::move(options)),
+      parser_(options_.limits),
+      wait_(options_.backoff),
+      between_read_only_(between_read_only) {
+    if (observer) add_observer(*observer);
+}
+
+session::~session() { tell_end(); }
+
+// Nobody observes any more: there will be no news.
+void session::tell_end() noexcept {
+    while (!observers_.empty()) observers_.pop_front().ended();
+}
+
+task<> session::ready() {
+    const auto self = shared_from_this();
+    co_await tried_.wait();
+    if (!refusal_.code) co_return;
+    throw error(refusal_.code, net::fate::unsent, "redis " + to_string(options_.where),
+                refusal_.words);
+}
+
+void session::remove_setup(const command& which) {
+    std::vector<command> left;
+    for (const command& each : options_.setup)
+        if (!std::ranges::equal(each.bytes(), which.bytes())) left.push_back(each);
+    options_.setup = std::move(left);
+}
+
+void session::move_to(address where) {
+    options_.where = std::move(where);
+    ++moves_;
+    told_.set();
+    called_off_.set();
+    give_up(ouro::errc::closed);
+}
+
+void session::leave(std::error_code why) noexcept {
+    OURO_ASSERT(options_.guided);
+    ++moves_;
+    told_.reset();
+    called_off_.set();
+    give_up(ouro::errc::closed);
+    set_trouble(why);
+}
+
+void session::distrust() noexcept { give_up(errc::protocol_error); }
+
+void session::close() noexcept {
+    stop(ouro::errc::closed);
+    if (runner_) runner_->cancel();
+}
+
+task<> session::closed() {
+    const auto self = shared_from_this();
+    close();
+    co_await over_.wait();
+}
+
+// The life of a session.
+
+task<> session::run(std::shared_ptr<session> self) {
+    std::optional<join_handle<void>> pinger;
+    try {
+        pinger.emplace(spawn(self->ping_when_idle()));
+        static_cast<void>(co_await as_result(self->keep_connected()));
+    } catch (...) {  // whatever it was, those who wait are told
+        self->refuse(make_error_code(std::errc::not_enough_memory), {});
+    }
+    self->stop(self->refusal_.code ? self->refusal_.code : make_error_code(ouro::errc::closed));
+    try {
+        if (pinger) {
+            pinger->cancel();
+            static_cast<void>(co_await as_result(shield(*pinger)));
+        }
+    } catch (const std::bad_alloc&) {  // it had none for a PING, and has ended
+    }
+    // Whoever waits in ready() may not have seen yet why the only attempt failed.
+    if (!self->refusal_.code) self->refuse(ouro::errc::closed, {});
+    self->tell_end();
+    self->tried_.set();
+    self->over_.set();
+    self->runner_.reset();
+}
+
+task<> session::keep_connected() {
+    while (!stopped()) {
+        if (options_.guided) co_await told_.wait();
+        const std::uint64_t moves = moves_;
+        result<void> tried = make_error_code(std::errc::not_enough_memory);
+        try {
+            tried = co_await as_result(attempt());
+        } catch (const std::bad_alloc&) {  // there will be another attempt
+        }
+        std::error_code why = tried.error();
+        bool turned_away = false;
+        if (moves != moves_) {
+            why = ouro::errc::closed;  // connected or not, it is the wrong server
+        } else if (why) {
+            turned_away = !may_pass(why);
+            refuse(why, refusal_.words);
+            tell([this](session_observer& each) { each.refused(refusal_.code, refusal_.words); });
+        } else {
+            refusal_ = {};
+            ++connections_;
+            tried_.set();
+            set_trouble({});
+            tell([](session_observer& each) { each.connected(); });
+            const time_point began = clock::now();
+            why = make_error_code(std::errc::not_enough_memory);
+            try {
+                why = co_await serve(connection_, *in_);
+            } catch (const std::bad_alloc&) {  // it has not begun
+            }
+            static_cast<void>(wait_.ended_after(clock::now() - began));
+            tell([why](session_observer& each) { each.disconnected(why); });
+        }
+        in_.reset();
+        parser_.reset();
+        co_await shield(connection_.close());
+        tried_.set();
+        if (!options_.reconnect) {
+            if (why == std::errc::not_enough_memory) stop(why);  // who asks next hears of it
+            co_return;
+        }
+        set_trouble(options_.guided ? make_error_code(errc::unhealthy) : why);
+        if (options_.guided) continue;  // who guides it knows what to do
+        // Garbage on a connection that had been good concerns those who had asked there, no others.
+        if (turned_away) fail_queued(why);
+        co_await sleep_for(wait_.next());
+    }
+}
+
+task<result<void>> session::attempt() {
+    const duration limit = options_.connect_timeout;
+    if (!options_.guided) co_return co_await as_result(timeout(limit, establish()));
+    told_.reset();
+    called_off_.reset();
+    auto first = co_await any_of(timeout(limit, establish()), called_off_.wait());
+    if (first.index() == 1) co_return make_error_code(ouro::errc::closed);
+    co_return std::move(*first.get<0>());
+}
+
+task<result<void>> session::establish() {
+    refusal_ = {};
+    std::error_code refused = co_await identify();
+    if (refused) co_return refused;
+    refused = co_await connect();
+    if (refused) co_return refused;
+    refused = co_await shake_hands();
+    if (refused) co_return refused;
+    co_return result<void>();
+}
+
+task<std::error_code> session::connect() {
+    const net::connect_options how{.stream = options_.stream, .names = options_.names};
+    try {
+        // Not one expression: g++ 12 evaluates both sides of `?:` when they await.
+        if (options_.where.path.empty())
+            connection_ = co_await net::connect(options_.where.host, options_.where.port, how);
+        else
+            connection_ = co_await net::connect("unix:" + options_.where.path, how);
+    } catch (const std::system_error& failure) {
+        co_return refuse(failure.code(), words_of(failure));
+    }
+    in_.emplace(connection_, reader_options_of(options_));
+    co_return std::error_code();
+}
+
+std::error_code session::refuse(std::error_code code, std::string_view words) noexcept {
+    refusal_.code = code;
+    try {
+        refusal_.words = std::string(words);
+    } catch (const std::bad_alloc&) {  // the code says enough
+        refusal_.words.clear();
+    }
+    return code;
+}
+
+/// Behind the words of the refusal: what may help.
+void session::add_advice(std::string_view words) noexcept {
+    try {
+        std::string all = refusal_.words.empty() ? refusal_.code.message() : refusal_.words;
+        refusal_.words = (all += "; ") += words;
+    } catch (const std::bad_alloc&) {  // the code says enough
+    }
+}
+
+// The handshake.
+
+task<credentials> session::login() {
+    if (options_.credentials) co_return co_await options_.credentials->login(options_.where);
+    co_return credentials(options_.user, options_.password);
+}
+
+task<std::error_code> session::identify() {
+    std::error_code code;
+    std::string words = "credentials: ";
+    try {
+        who_ = co_await login();
+        co_return std::error_code();
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (const std::system_error& failure) {
+        code = failure.code();
+        words += words_of(failure);
+    } catch (const std::exception& failure) {
+        code = make_error_code(std::errc::state_not_recoverable);
+        words += failure.what();
+    } catch (...) {
+        code = make_error_code(std::errc::state_not_recoverable);
+    }
+    co_return refuse(code, words);
+}
+
+task<> session::reauthenticate() {
+    const auto self = shared_from_this();
+    if (!is_connected()) co_return;
+    const std::uint64_t connection = connections_;
+    credentials now = co_await login();
+    arg_list words;
+    if (!now.user.empty()) words.add(now.user);
+    words.add(now.password);
+    call<void> asked(*this, verb::auth, words);
+    const result<void> done = co_await as_result(asked);
+    // A connection made meanwhile has asked for itself.
+    const bool lost = !is_connected() || connection != connections_;
+    if (done || (lost && done.error() != ouro::errc::cancelled)) co_return;
+    throw error(done.error(), asked.how_far(), "AUTH", without_secret(asked.words(), now.password));
+}
+
+task<std::error_code> session::shake_hands() {
+    std::error_code why = co_await greet(options_.protocol);
+    if (may_do_without_hello(why)) why = co_await shake_hands_without_hello();
+    if (why == errc::no_permission && hello_ == hello::refused)
+        add_advice("with protocol = 2 HELLO is not sent");
+    co_return why;
+}
+
+// A server that has spoken RESP3 may close a connection, but that is not because of HELLO.
+bool session::may_do_without_hello(std::error_code why) const noexcept {
+    if (hello_ == hello::cut) return protocol_ != 3;
+    return hello_ == hello::refused && !is_about_login(why) && !may_pass(why);
+}
+
+task<std::error_code> session::shake_hands_without_hello() {
+    const bool was_cut = hello_ == hello::cut;
+    const refusal first = std::exchange(refusal_, {});
+    // What came behind HELLO may have been done: a subscription would be in the way of AUTH.
+    if (was_cut || !options_.setup.empty()) {
+        in_.reset();
+        parser_.reset();
+        co_await shield(connection_.close());
+        const std::error_code refused = co_await connect();
+        if (refused) co_return refused;
+    }
+    const std::error_code why = co_await greet(2);
+    if (!why) co_return why;
+    if (!was_cut && is_cut(why)) co_return refuse(first.code, first.words);  // it was said before
+    if (was_cut)
+        add_advice("HELLO was answered by closing the connection, so this is without it");
+    else
+        add_advice("HELLO was answered with \"" + first.words + "\", so this is without it");
+    co_return why;
+}
+
+namespace {
+
+/// The commands of a handshake, in their order.
+struct greeting {
+    std::vector<command> all;
+    std::size_t courtesies = 0;  // behind the first one: whatever is said to these does not count
+};
+
+void add_login(greeting& to, const credentials& who) {
+    if (who.user.empty() && who.password.empty()) return;
+    arg_list words;
+    // Servers before 6.0 know no users, and take the password alone.
+    if (!who.user.empty() && who.user != "default") words.add(who.user);
+    words.add(who.password);
+    to.all.emplace_back(verb::auth, words);
+}
+
+void add_hello(greeting& to, const session_options& options, const credentials& who, int version) {
+    const std::string_view user = who.user.empty() ? "default"sv : who.user;
+    arg_list hello;
+    hello.add(version);
+    if (!who.user.empty() || !who.password.empty()) hello.add("AUTH", user, who.password);
+    if (!options.client_name.empty()) hello.add("SETNAME", options.client_name);
+    to.all.emplace_back(verb::hello, hello);
+    // Only behind HELLO: a proxy that is spoken to without it may close at what it does not know.
+    if (!options.library_info) return;
+    for (const auto& [what, text] :
+         {std::pair("LIB-NAME", "ouro"), std::pair("LIB-VER", version_of_ouro)}) {
+        arg_list info;
+        info.add(what, text);
+        to.all.emplace_back("CLIENT SETINFO", info);
+        ++to.courtesies;
+    }
+}
+
+greeting greeting_of(const session_options& options, const credentials& who, int version) {
+    greeting made;
+    if (version > 2) {
+        add_hello(made, options, who, version);
+    } else {
+        add_login(made, who);
+        if (!options.client_name.empty())
+            made.all.emplace_back(verb::client_setname,
+                                  std::initializer_list<arg>{options.client_name});
+    }
+    if (options.database != 0)
+        made.all.emplace_back(verb::select, std::initializer_list<arg>{options.database});
+    if (options.replica) made.all.emplace_back(verb::readonly, std::span<const arg>());
+    if (!options.role.empty()) made.all.emplace_back(verb::role, std::span<const arg>());
+    for (const command& more : options.setup) made.all.push_back(more);
+    // An answer shows that this is a Redis server, and that it does not ask for a password.
+    if (made.all.empty()) made.all.emplace_back(verb::ping, std::span<const arg>());
+    return made;
+}
+
+/// Whether it is the answer to a part of the greeting. A push is none, except that a subscription
+/// is confirmed by one that says so; others are news that nobody wants yet.
+bool is_answer(const value& said, const command& asked) {
+    if (said.kind() != type::push) return true;
+    const verb what = asked.info().id;
+    if (what != verb::subscribe && what != verb::psubscribe && what != verb::ssubscribe)
+        return false;
+    if (said.size() != 3 || !said[0].has_text() || !said[1].has_text()) return false;
+    const std::string_view kind = said[0].text();
+    const bool same = what == verb::subscribe    ? kind == "subscribe"sv
+                      : what == verb::psubscribe ? kind == "psubscribe"sv
+                                                 : kind == "ssubscribe"sv;
+    return same && asked.words().at(1) == said[1].text();
+}
+
+}  // namespace
+
+task<std::error_code> session::greet(int version) {
+    const greeting said = greeting_of(options_, who_, version);
+    std::vector<std::byte> bytes;
+    for (const command& each : said.all)
+        bytes.insert(bytes.end(), each.bytes().begin(), each.bytes().end());
+    hello_ = hello::none;
+    const result<void> sent = co_await as_result(connection_.send_all(bytes));
+    if (!sent) co_return refuse(sent.error(), {});
+    std::error_code why;
+    for (std::size_t at = 0; at < said.all.size(); ++at) {
+        const bool is_hello = version > 2 && at == 0;
+        std::error_code broken = co_await read_reply();
+        while (!broken && !is_answer(answer_, said.all[at])) broken = co_await read_reply();
+        if (broken && is_hello && is_cut(broken) && in_->ready().empty()) hello_ = hello::cut;
+        // A server that has too many clients says so and closes: what it said is what counts.
+        if (broken) co_return why ? why : refuse(broken, {});
+        if (why || (at > 0 && at <= said.courtesies)) continue;
+        why = check_greeting(said.all[at]);
+        if (why && is_hello) hello_ = hello::refused;
+    }
+    if (!why) protocol_ = version;
+    co_return why;
+}
+
+task<std::error_code> session::read_reply() {
+    for (;;) {
+        const result<std::size_t> used = parse(in_->ready());
+        if (!used) co_return used.error();
+        if (*used > 0) {
+            if (parser_.overlong()) co_return make_error_code(ouro::errc::limit_exceeded);
+            answer_.assign(parser_.root());
+            in_->consume(*used);
+            co_return std::error_code();
+        }
+        const result<std::size_t> got = co_await as_result(in_->read_some());
+        if (!got) co_return got.error();
+        if (*got == 0) co_return make_error_code(ouro::errc::end_of_stream);
+    }
+}
+
+std::error_code session::check_greeting(const command& asked) {
+    const value said = answer_;
+    if (said.is_error()) {  // whoever it is may say again what we have said
+        const std::error_code why = refuse(
+            code_of(said.text()), without_secret(without_arguments(said.text()), who_.password));
+        if (asked.info().id == verb::auth && asked.size() > 2 &&
+            said.text().find("wrong number of arguments") != std::string_view::npos)
+            add_advice("this server knows no users: leave the user out");
+        return why;
+    }
+    if (asked.info().id == verb::role && !options_.role.empty()) return check_role(said);
+    if (asked.info().id != verb::hello) return {};
+    static_cast<void>(for_each_pair(said, [this](const value& key, const value& about) {
+        if (key.has_text() && key.text() == "id" && about.kind() == type::integer)
+            id_ = about.integer();
+        return std::error_code();
+    }));
+    return {};
+}
+
+std::error_code session::check_role(const value& said) {
+    const bool known = !said.empty() && (*said.begin()).has_text();
+    const std::string_view role = known ? (*said.begin()).text() : "unknown"sv;
+    if (role == options_.role) return {};
+    return refuse(errc::unhealthy, "its role is " + std::string(role));
+}
+
+// An idle connection that is dead is noticed before somebody needs it.
+task<> session::ping_when_idle() {
+    if (options_.idle_ping <= duration::zero()) co_return;
+    for (std::uint64_t before = taken_;; before = taken_) {
+        co_await sleep_for(options_.idle_ping);
+        if (!connected() || taken_ != before || load() > 0 || is_paused()) continue;
+        static_cast<void>(co_await as_result(call<void>(*this, verb::ping)));
+    }
+}
+
+// Replies.
+
+result<std::size_t> session::parse(std::span<const std::byte> ready) {
+    const result<std::size_t> bytes = parser_.parse(ready);
+    // What is wrong with one line concerns who asked for it, and nobody else here.
+    if (bytes.error() == ouro::errc::limit_exceeded && parser_.go_on()) return parser_.parse(ready);
+    return bytes;
+}
+
+result<std::size_t> session::take(std::span<const std::byte> ready) {
+    std::size_t used = 0;
+    while (used < ready.size() && !is_paused()) {
+        const result<std::size_t> bytes = parse(ready.subspan(used));
+        if (!bytes) return bytes.error();
+        if (*bytes == 0) break;
+        const value said = parser_.root();
+        const bool believed = !parser_.overlong() || is_push(said);
+        if (const std::error_code wrong = deliver(believed ? said : too_large())) return wrong;
+        parser_.reset();  // now, since there may be no next one: a huge reply takes much memory
+        used += *bytes;
+    }
+    return used;
+}
+
+std::error_code session::deliver(const value& from) {
+    ++taken_;
+    if (is_push(from)) {
+        tell([&](session_observer& each) { each.pushed(from); });
+        return {};
+    }
+    if (!expecting()) return errc::protocol_error;  // whose reply could it be?
+    if (from.is_error()) {
+        tell([words = from.text()](session_observer& each) { each.error_seen(words); });
+        if (code_of(from.text()) == errc::read_only) met_read_only();
+    }
+    request* const who = static_cast<request*>(next());
+    if (!who || who->take(from)) took_reply();
+    return {};
+}
+
+// The name, or what stands in front of the servers, may lead to another one by now, which is the
+// master; and this connection would lead to the old one for ever.
+void session::met_read_only() noexcept {
+    if (!options_.reconnect) return spoil();
+    const bool meant = options_.replica || options_.role == "slave"sv;
+    if (meant || options_.guided) return;  // who guides it has heard it, too
+    const time_point now = clock::now();
+    if (now < read_only_counts_) return;
+    if (now - read_only_counts_ > 2 * between_read_only.ceiling) between_read_only_.reset();
+    read_only_counts_ = after(now, between_read_only_.next());
+    retire(errc::read_only);
+}
+
+bool session::is_push(const value& from) const noexcept {
+    if (from.kind() == type::push) return true;
+    if (!options_.pubsub || protocol_ != 2 || from.kind() != type::array || from.size() < 3)
+        return false;
+    const value first = *from.begin();
+    constexpr std::array words = {"message"sv,     "pmessage"sv,     "smessage"sv,
+                                  "subscribe"sv,   "psubscribe"sv,   "ssubscribe"sv,
+                                  "unsubscribe"sv, "punsubscribe"sv, "sunsubscribe"sv};
+    for (const std::string_view word : words)
+        if (first.has_text() && first.text() == word) return true;
+    return false;
+}
+
+void session::abandoned() noexcept {
+    if (options_.abandon_closes) give_up(ouro::errc::closed);
+}
+
+}  // namespace ouro::redis

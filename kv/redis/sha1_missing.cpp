@@ -1,7 +1,0 @@
-#include <ouro/kv/redis/sha1.hpp>
-
-namespace ouro::redis {
-
-std::string sha1_of(std::string_view) { return {}; }
-
-}  // namespace ouro::redis
