@@ -1,4 +1,4 @@
-"""Each rule about rooms notices a breach that is planted for it: a rule that cannot fail is none."""
+"""The rules about rooms notice breaches that are planted: a rule that cannot fail is none."""
 
 import pathlib
 import shutil

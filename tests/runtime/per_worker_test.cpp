@@ -17,7 +17,6 @@
 
 using namespace ouro;
 using namespace std::chrono_literals;
-using per_worker;
 
 namespace {
 

@@ -210,7 +210,7 @@ def main(arguments):
     written = {"verb.hpp": verbs(commands), "command_rows.hpp": rows(commands, data["version"])}
     failed = False
     for name, text in written.items():
-        path = HERE / name
+        path = HERE.parent / "wire" / name
         if "--check" not in arguments:
             path.write_text(text, encoding="utf-8")
         elif not path.exists() or path.read_text(encoding="utf-8") != text:

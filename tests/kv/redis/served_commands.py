@@ -1,4 +1,4 @@
-"""Whether kv/redis/table/commands.json is what a redis-server of that version says of its commands."""
+"""Whether kv/redis/table/commands.json is what a redis-server of that version says of its own."""
 
 import pathlib
 import subprocess
@@ -7,7 +7,7 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True  # nothing is written beside the sources
-sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "kv/redis"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "kv/redis/table"))
 import collect_commands  # noqa: E402
 
 

@@ -7,10 +7,6 @@
 
 using namespace ouro;
 using namespace std::chrono_literals;
-using backoff;
-using backoff_options;
-using jitter;
-using net::retry_budget;
 
 namespace {
 

@@ -8,7 +8,6 @@
 
 using namespace ouro;
 using namespace std::chrono_literals;
-using chance;
 
 namespace {
 
