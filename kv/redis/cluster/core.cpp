@@ -61,15 +61,9 @@ session_options cluster_core::how_to_be(const url& seed, const cluster_options& 
     how.user = seed.user;
     how.password = seed.password;
     how.client_name = options.client_name;
-    how.protocol = options.protocol;
+    how.set_link(options.link);
     how.connect_timeout = options.connect_timeout;
-    how.idle_ping = options.idle_ping;
-    how.backoff = options.backoff;
-    how.library_info = options.library_info;
     how.credentials = options.credentials;
-    how.stream = options.stream;
-    how.requests = options.requests;
-    how.limits = options.limits;
     how.repeats = 0;  // the cluster repeats, where the slot is by then
     return how;
 }

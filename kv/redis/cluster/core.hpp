@@ -63,15 +63,10 @@ struct cluster_options {
     std::size_t dedicated_max = 16;            ///< leased connections at a time, to each node
     std::size_t dedicated_from = 2000;         ///< that many commands for a node go on a leased one
     std::string_view client_name = {};         ///< CLIENT SETNAME; copied when connecting
-    int protocol = 3;                          ///< 2: does not try RESP3
-    bool library_info = true;                  ///< CLIENT SETINFO; see session_options
     credential_source* credentials = nullptr;  ///< who we are at every node; see client_options
     duration connect_timeout = std::chrono::seconds(1);  ///< then it counts as gone for now
-    duration idle_ping = std::chrono::seconds(30);       ///< see session_options
-    backoff_options backoff = {};                        ///< between attempts to connect to a node
-    net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
-    net::session_options requests = {};  ///< request_timeout: for a command with all it meets
-    resp_limits limits = {};
+    /// How each connection is made and kept; its request_timeout is for a command with all it meets.
+    link_options link = {};
 };
 // g++ 12 copies what stands in an awaited expression byte by byte.
 static_assert(std::is_trivially_copyable_v<cluster_options>);
@@ -116,7 +111,7 @@ public:
     task<> deliver(std::span<routed_request*> left) { return deliver(left, patience()); }
     /// As the options say: how long a command may take, with all it meets.
     duration patience() const noexcept {
-        const duration limit = options_.requests.request_timeout;
+        const duration limit = options_.link.requests.request_timeout;
         return limit > duration::zero() ? limit : duration::max();
     }
 

@@ -62,14 +62,10 @@ session_options at_any_sentinel(const sentinel_options& options) {
     how.user = options.sentinel_user;
     how.password = options.sentinel_password;
     how.client_name = options.client.client_name;
-    how.protocol = options.client.protocol;
-    how.library_info = options.client.library_info;
-    how.stream = options.client.stream;
-    how.names = options.client.names;
+    how.set_link(options.client.link);
     how.connect_timeout = options.ask_limit;
-    how.requests.request_timeout = options.ask_limit;
-    how.idle_ping = options.client.idle_ping;
-    how.limits = options.client.limits;
+    how.requests = {.request_timeout = options.ask_limit};
+    how.backoff = {};
     return how;
 }
 
