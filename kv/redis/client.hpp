@@ -2,7 +2,7 @@
 #pragma once
 
 #include <ouro/kv/redis/client/core.hpp>
-#include <ouro/kv/redis/commands/commands.hpp>
+#include <ouro/kv/redis/commands/door.hpp>
 #include <ouro/kv/redis/connection/call.hpp>
 #include <ouro/kv/redis/connection/connection.hpp>
 #include <ouro/kv/redis/connection/pipeline.hpp>
@@ -11,7 +11,6 @@
 #include <ouro/runtime/task.hpp>
 
 #include <cstddef>
-#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -32,9 +31,13 @@ namespace ouro::redis {
 /// sent then, reads are repeated, and a write that may have been done fails with
 /// net::fate::unanswered.
 ///
+/// What must not go on a connection that others share is errc::not_shareable, and says what to do
+/// instead: see obstacle. By its name a command that blocks goes on a leased connection; one that is
+/// about what its connection did before (WAIT, CLIENT ID) is not shareable, either: see lease().
+///
 /// Worker-local. Cheap to move; copies share the connections, which close with the last of them.
 /// It must outlive what is awaited of it, and its pipelines and transactions.
-class client : public commands<client> {
+class client : public door<client> {
 public:
     /// Reads the URL (see url), connects, and returns when the server has answered. Throws
     /// redis::error: errc::bad_url with what is wrong with it, or with the server's words
@@ -43,45 +46,10 @@ public:
     static task<client> connect(std::string where, client_options options = {});
     static task<client> connect(url where, client_options options = {});
 
-    /// The command, to be awaited at once or later. What must not go on a connection that others
-    /// share is errc::not_shareable, and says what to do instead: see obstacle.
-    template <class T>
-    call<T> run(verb what, std::span<const arg> arguments = {}) {
-        return call<T>(among_others(), core_->shared(), what, arguments);
-    }
-    template <class T>
-    call<T> run(verb what, std::initializer_list<arg> arguments) {
-        return call<T>(among_others(), core_->shared(), what, arguments);
-    }
     /// On a leased connection.
     template <class T>
     task<T> run_blocking(verb what, block_time wait, std::span<const arg> arguments) {
         return run_leased<T>(core_, redis::command(what, arguments), wait);
-    }
-
-    /// Any command by name: `co_await db.command("OBJECT ENCODING", {"key"})`. One that blocks goes
-    /// on a leased connection. One that would change the shared one, or that is about what its
-    /// connection did before (WAIT, CLIENT ID), is errc::not_shareable: see lease(). So is one that
-    /// is in no table, unless it is said what it does.
-    template <class T = reply>
-    task<T> command(std::string_view name, std::span<const arg> arguments) {
-        return run_any<T>(core_, redis::command(name, arguments));
-    }
-    template <class T = reply>
-    task<T> command(std::string_view name, const words& arguments = {}) {
-        return command<T>(name, arguments.args());
-    }
-
-    /// One that is in no table, such as those of modules: `{.key = "k"}`, `{.blocks = true}`, or
-    /// `{}` when there is nothing to say but that it leaves the connection as it is.
-    template <class T = reply>
-    task<T> command(std::string_view name, std::span<const arg> arguments,
-                    const command_options& how) {
-        return run_any<T>(core_, redis::command(name, arguments, how));
-    }
-    template <class T = reply>
-    task<T> command(std::string_view name, const words& arguments, const command_options& how) {
-        return command<T>(name, arguments.args(), how);
     }
 
     redis::pipeline pipeline() { return redis::pipeline(core_); }
@@ -120,6 +88,17 @@ public:
     explicit client(std::shared_ptr<client_core> core) noexcept : core_(std::move(core)) {}
 
 private:
+    friend door;
+
+    template <class T>
+    call<T> run_known(verb what, std::span<const arg> arguments) {
+        return call<T>(among_others(), core_->shared(), what, arguments);
+    }
+    template <class T, class... How>
+    task<T> run_named(std::string_view name, const How&... how) {
+        return run_any<T>(core_, redis::command(name, how...));
+    }
+
     template <class T>
     static task<T> run_leased(std::shared_ptr<client_core> core, redis::command what,
                               block_time wait) {

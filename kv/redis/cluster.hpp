@@ -7,14 +7,13 @@
 #include <ouro/kv/redis/cluster/pubsub.hpp>
 #include <ouro/kv/redis/cluster/transaction.hpp>
 #include <ouro/kv/redis/cluster/watch.hpp>
-#include <ouro/kv/redis/commands/commands.hpp>
+#include <ouro/kv/redis/commands/door.hpp>
 #include <ouro/kv/redis/scan.hpp>
 #include <ouro/runtime/generator.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <concepts>
 #include <cstddef>
-#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -43,47 +42,29 @@ private:
 
 /// One node of a cluster as a door: for what each node has of its own, such as INFO and SCAN. Keys
 /// of other nodes are errc::moved here. Copy it; valid as long as the cluster it came from.
-class cluster_member : public commands<cluster_member> {
+class cluster_member : public door<cluster_member> {
 public:
     cluster_member(std::shared_ptr<cluster_core> core, cluster_core::node_ptr node) noexcept
         : core_(std::move(core)), node_(std::move(node)) {}
 
     const node_endpoint& where() const noexcept { return node_->where(); }
 
-    template <class T>
-    cluster_call<T> run(verb what, std::span<const arg> arguments = {}) {
-        return cluster_call<T>(node_, *core_, what, arguments);
-    }
-    template <class T>
-    cluster_call<T> run(verb what, std::initializer_list<arg> arguments) {
-        return cluster_call<T>(node_, *core_, what, arguments);
-    }
-    /// Any command by name.
-    template <class T = reply>
-    cluster_call<T> command(std::string_view name, std::span<const arg> arguments) {
-        return cluster_call<T>(node_, *core_, name, arguments);
-    }
-    template <class T = reply>
-    cluster_call<T> command(std::string_view name, const words& arguments = {}) {
-        return command<T>(name, arguments.args());
-    }
-    /// One that is in no table: see client.
-    template <class T = reply>
-    cluster_call<T> command(std::string_view name, std::span<const arg> arguments,
-                            const command_options& how) {
-        return cluster_call<T>(node_, *core_, name, arguments, how);
-    }
-    template <class T = reply>
-    cluster_call<T> command(std::string_view name, const words& arguments,
-                            const command_options& how) {
-        return command<T>(name, arguments.args(), how);
-    }
-
     /// A connection of one's own to this node, for what is about its own connection, such as WAIT:
     /// write and wait there.
     net::pool<connection>::acquire_op lease() { return node_->lease(); }
 
 private:
+    friend door;
+
+    template <class T>
+    cluster_call<T> run_known(verb what, std::span<const arg> arguments) {
+        return cluster_call<T>(node_, *core_, what, arguments);
+    }
+    template <class T, class... How>
+    cluster_call<T> run_named(std::string_view name, const How&... how) {
+        return cluster_call<T>(node_, *core_, name, how...);
+    }
+
     std::shared_ptr<cluster_core> core_;
     cluster_core::node_ptr node_;
 };
@@ -97,26 +78,19 @@ private:
 /// Many tasks share one connection to each node. Commands follow their keys when slots move and
 /// masters change; what was not sent, and reads, are repeated; a write that may have been done
 /// fails with net::fate::unanswered. Commands with many keys that may be split are, by slot; others
-/// with keys in several slots fail with errc::cross_slot, as the server says.
+/// with keys in several slots fail with errc::cross_slot, as the server says. One that is in no
+/// table goes to the node of the key that was said; without one to some master, which says where it
+/// belongs. What is refused on a client is refused here, too.
 ///
 /// Worker-local. Cheap to move; copies share the connections, which close with the last of them.
 /// It must outlive what is awaited of it, and its pipelines and transactions.
-class cluster : public commands<cluster> {
+class cluster : public door<cluster> {
 public:
     /// Connects to the cluster the seeds belong to and returns when its table of slots is known.
     /// User and password are those of the first seed. Throws redis::error with the reason of the
     /// last seed that was asked; errc::bad_url, also for a database other than 0.
     static task<cluster> connect(cluster_seeds where, cluster_options options = {});
 
-    /// The command, to be awaited at once or later.
-    template <class T>
-    cluster_call<T> run(verb what, std::span<const arg> arguments = {}) {
-        return cluster_call<T>(*core_, what, arguments);
-    }
-    template <class T>
-    cluster_call<T> run(verb what, std::initializer_list<arg> arguments) {
-        return cluster_call<T>(*core_, what, arguments);
-    }
     /// Tried first at the node that has answered another command, as when that has said what it
     /// lacks; and then wherever it belongs.
     template <class T>
@@ -128,28 +102,6 @@ public:
     template <class T>
     cluster_call<T> run_blocking(verb what, block_time wait, std::span<const arg> arguments) {
         return cluster_call<T>(wait, *core_, what, arguments);
-    }
-
-    /// Any command by name; see client::command for what is refused.
-    template <class T = reply>
-    cluster_call<T> command(std::string_view name, std::span<const arg> arguments) {
-        return cluster_call<T>(*core_, name, arguments);
-    }
-    template <class T = reply>
-    cluster_call<T> command(std::string_view name, const words& arguments = {}) {
-        return command<T>(name, arguments.args());
-    }
-    /// One that is in no table, such as those of modules. It goes to the node of its key; without
-    /// one to some master, which says where it belongs.
-    template <class T = reply>
-    cluster_call<T> command(std::string_view name, std::span<const arg> arguments,
-                            const command_options& how) {
-        return cluster_call<T>(*core_, name, arguments, how);
-    }
-    template <class T = reply>
-    cluster_call<T> command(std::string_view name, const words& arguments,
-                            const command_options& how) {
-        return command<T>(name, arguments.args(), how);
     }
 
     redis::cluster_pipeline pipeline() { return redis::cluster_pipeline(core_); }
@@ -184,6 +136,17 @@ public:
     const std::shared_ptr<cluster_core>& core() const noexcept { return core_; }
 
 private:
+    friend door;
+
+    template <class T>
+    cluster_call<T> run_known(verb what, std::span<const arg> arguments) {
+        return cluster_call<T>(*core_, what, arguments);
+    }
+    template <class T, class... How>
+    cluster_call<T> run_named(std::string_view name, const How&... how) {
+        return cluster_call<T>(*core_, name, how...);
+    }
+
     explicit cluster(std::shared_ptr<cluster_core> core) noexcept : core_(std::move(core)) {}
 
     std::shared_ptr<cluster_core> core_;

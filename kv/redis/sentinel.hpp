@@ -2,12 +2,11 @@
 #pragma once
 
 #include <ouro/kv/redis/client.hpp>
-#include <ouro/kv/redis/commands/commands.hpp>
+#include <ouro/kv/redis/commands/door.hpp>
 #include <ouro/kv/redis/sentinel/core.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <cstddef>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,47 +17,31 @@
 namespace ouro::redis {
 
 /// Reads from one server that copies the master: what was written a moment ago may not be there.
-/// Of this one connection; when it is lost, ask sentinel_client::replica() for another.
-class replica_client : public commands<replica_client> {
+/// A write is errc::read_only. Of this one connection; when it is lost, ask sentinel_client::replica() for another.
+class replica_client : public door<replica_client> {
 public:
     explicit replica_client(std::shared_ptr<session> on) noexcept : session_(std::move(on)) {}
 
-    /// A write is errc::read_only.
-    template <class T>
-    call<T> run(verb what, std::span<const arg> arguments = {}) {
-        return call<T>(among_others(), *session_, what, arguments);
-    }
-    template <class T>
-    call<T> run(verb what, std::initializer_list<arg> arguments) {
-        return call<T>(among_others(), *session_, what, arguments);
-    }
     /// On the shared connection, which would make others wait: errc::not_shareable.
     template <class T>
     task<T> run_blocking(verb what, block_time, std::span<const arg>) {
         throw refusal_of(redis::info(what).name, obstacle::blocks);
         co_return co_await call<T>(*session_, what);
     }
-    template <class T = reply>
-    call<T> command(std::string_view name, std::span<const arg> arguments) {
-        return call<T>(among_others(), *session_, redis::command(name, arguments));
-    }
-    template <class T = reply>
-    call<T> command(std::string_view name, const words& arguments = {}) {
-        return command<T>(name, arguments.args());
-    }
-    template <class T = reply>
-    call<T> command(std::string_view name, std::span<const arg> arguments,
-                    const command_options& how) {
-        return call<T>(among_others(), *session_, redis::command(name, arguments, how));
-    }
-    template <class T = reply>
-    call<T> command(std::string_view name, const words& arguments, const command_options& how) {
-        return command<T>(name, arguments.args(), how);
-    }
-
     const address& where() const noexcept { return session_->where(); }
 
 private:
+    friend door;
+
+    template <class T>
+    call<T> run_known(verb what, std::span<const arg> arguments) {
+        return call<T>(among_others(), *session_, what, arguments);
+    }
+    template <class T, class... How>
+    call<T> run_named(std::string_view name, const How&... how) {
+        return call<T>(among_others(), *session_, name, how...);
+    }
+
     std::shared_ptr<session> session_;
 };
 
@@ -77,7 +60,7 @@ private:
 ///
 /// Worker-local. Cheap to move; copies share all, and the last one closes it. It must outlive
 /// what is awaited of it.
-class sentinel_client : public commands<sentinel_client> {
+class sentinel_client : public door<sentinel_client> {
 public:
     /// Finds the master and connects. One sentinel that answers is enough, and the others are
     /// learned from it.
@@ -91,38 +74,11 @@ public:
     static task<sentinel_client> connect(const words& sentinels, std::string_view master,
                                          const sentinel_options& options = {});
 
-    template <class T>
-    call<T> run(verb what, std::span<const arg> arguments = {}) {
-        return master_.run<T>(what, arguments);
-    }
-    template <class T>
-    call<T> run(verb what, std::initializer_list<arg> arguments) {
-        return master_.run<T>(what, arguments);
-    }
     /// On a leased connection.
     template <class T>
     task<T> run_blocking(verb what, block_time wait, std::span<const arg> arguments) {
         return master_.run_blocking<T>(what, wait, arguments);
     }
-    /// Any command by name; see client::command.
-    template <class T = reply>
-    task<T> command(std::string_view name, std::span<const arg> arguments) {
-        return master_.command<T>(name, arguments);
-    }
-    template <class T = reply>
-    task<T> command(std::string_view name, const words& arguments = {}) {
-        return master_.command<T>(name, arguments);
-    }
-    template <class T = reply>
-    task<T> command(std::string_view name, std::span<const arg> arguments,
-                    const command_options& how) {
-        return master_.command<T>(name, arguments, how);
-    }
-    template <class T = reply>
-    task<T> command(std::string_view name, const words& arguments, const command_options& how) {
-        return command<T>(name, arguments.args(), how);
-    }
-
     redis::pipeline pipeline() { return redis::pipeline(core()); }
     redis::transaction transaction() { return redis::transaction(core()); }
     redis::subscriber subscriber(const inbox_options& limits = {}) {
@@ -154,6 +110,17 @@ public:
     const std::shared_ptr<client_core>& core() const noexcept { return master_.core(); }
 
 private:
+    friend door;
+
+    template <class T>
+    call<T> run_known(verb what, std::span<const arg> arguments) {
+        return master_.run<T>(what, arguments);
+    }
+    template <class T, class... How>
+    task<T> run_named(std::string_view name, const How&... how) {
+        return master_.command<T>(name, how...);
+    }
+
     explicit sentinel_client(std::shared_ptr<sentinel_core> core) noexcept
         : core_(std::move(core)), master_(core_->master()) {}
     static task<sentinel_client> finish(task<std::shared_ptr<sentinel_core>> opening);

@@ -49,8 +49,8 @@ void chunk_queue::retract(std::size_t bytes) noexcept {
 std::size_t chunk_queue::gather(std::span<iovec> into) const noexcept {
     const std::size_t n = std::min<std::size_t>(count_, into.size());
     for (std::uint32_t i = 0; i < n; ++i) {
-        const chunk& piece = at(i);
-        into[i] = {const_cast<std::byte*>(piece.data()), piece.size()};
+        const chunk& each = at(i);
+        into[i] = {const_cast<std::byte*>(each.data()), each.size()};
     }
     return n;
 }

@@ -25,24 +25,24 @@ public:
 
     bool empty() const noexcept { return count_ == 0; }
     std::size_t bytes() const noexcept { return bytes_; }
-    /// How many pieces there are.
+    /// How many chunks there are.
     std::size_t size() const noexcept { return count_; }
 
-    /// The first piece; there must be one.
+    /// The first chunk; there must be one.
     const chunk& front() const noexcept {
         OURO_ASSERT(!empty());
         return ring_[head_];
     }
 
-    /// Puts the bytes of `piece` behind the others, sharing them. Throws std::bad_alloc, and then
+    /// Puts the bytes of `more` behind the others, sharing them. Throws std::bad_alloc, and then
     /// nothing has changed.
-    void push(const chunk& piece) {
-        if (count_ == 0 || !at(count_ - 1).extend(piece)) {
-            if (piece.empty()) return;
+    void push(const chunk& more) {
+        if (count_ == 0 || !at(count_ - 1).extend(more)) {
+            if (more.empty()) return;
             if (count_ == capacity_) grow();
-            at(count_++) = piece;
+            at(count_++) = more;
         }
-        bytes_ += piece.size();
+        bytes_ += more.size();
     }
 
     /// Drops bytes from the back, and with them chunks.
@@ -51,7 +51,7 @@ public:
     /// Drops bytes from the front, and with them chunks.
     void consume(std::size_t bytes) noexcept;
 
-    /// Describes the pieces from the front, as many as fit; the answer says how many.
+    /// Describes the chunks from the front, as many as fit; the answer says how many.
     std::size_t gather(std::span<iovec> into) const noexcept;
 
     void clear() noexcept;

@@ -1,6 +1,6 @@
 // shared_oneshot.hpp: one value, once, from any thread to any other.
 //
-// Both ends refer to one block, freed by whoever lets go last. Its `state_` says who may touch
+// Both ends refer to one cell, freed by whoever lets go last. Its `state_` says who may touch
 // what:
 //
 //   open      nothing yet; the sender may put a value, the receiver may begin to wait
@@ -26,7 +26,7 @@
 
 namespace ouro {
 
-/// The untyped half of the block between the two ends.
+/// The untyped half of the cell between the two ends.
 class shared_oneshot_state {
 public:
     enum class state : std::uint8_t { open, waiting, full, closed, taken };
@@ -35,7 +35,7 @@ public:
 
     // The sender's side.
 
-    /// Announces the value that was put into the block. False when nobody will take it.
+    /// Announces the value that was put into the cell. False when nobody will take it.
     bool fill() noexcept { return leave_open(state::full); }
     /// Announces that there will be none.
     void close() noexcept { leave_open(state::closed); }
@@ -60,9 +60,9 @@ private:
     shared_waiter* waiter_ = nullptr;
 };
 
-/// The block, with room for the value.
+/// The cell, with room for the value.
 template <class T>
-class shared_oneshot_block final : public shared_oneshot_state {
+class shared_oneshot_cell final : public shared_oneshot_state {
 public:
     void put(T&& value) noexcept { std::construct_at(storage(), std::move(value)); }
     void drop() noexcept { std::destroy_at(storage()); }
@@ -85,33 +85,33 @@ public:
     /// Belongs to no receiver.
     shared_oneshot_sender() noexcept = default;
     shared_oneshot_sender(shared_oneshot_sender&& other) noexcept
-        : block_(std::exchange(other.block_, nullptr)) {}
+        : cell_(std::exchange(other.cell_, nullptr)) {}
     shared_oneshot_sender& operator=(shared_oneshot_sender other) noexcept {
-        std::swap(block_, other.block_);
+        std::swap(cell_, other.cell_);
         return *this;
     }
     /// Without a value sent before, the receiver is told errc::closed.
     ~shared_oneshot_sender() {
-        if (!block_) return;
-        block_->close();
+        if (!cell_) return;
+        cell_->close();
         let_go();
     }
 
     /// Hands the value over; never waits. False, and the value is dropped, when the receiver is
     /// gone. Once: it belongs to no receiver afterwards.
     bool send(T value) noexcept {
-        OURO_ASSERT(block_ != nullptr &&
+        OURO_ASSERT(cell_ != nullptr &&
                     "shared_oneshot: sent twice, or after a move: it sends once");
-        block_->put(std::move(value));
-        const bool wanted = block_->fill();
-        if (!wanted) block_->drop();
+        cell_->put(std::move(value));
+        const bool wanted = cell_->fill();
+        if (!wanted) cell_->drop();
         let_go();
         return wanted;
     }
 
     /// Whether nobody would receive a value: the receiver is gone, or a value was sent.
     bool is_closed() const noexcept {
-        return !block_ || block_->now() == shared_oneshot_state::state::taken;
+        return !cell_ || cell_->now() == shared_oneshot_state::state::taken;
     }
 
 private:
@@ -119,11 +119,11 @@ private:
     friend struct shared_oneshot_ends;
 
     void let_go() noexcept {
-        if (block_->let_go()) delete block_;
-        block_ = nullptr;
+        if (cell_->let_go()) delete cell_;
+        cell_ = nullptr;
     }
 
-    shared_oneshot_block<T>* block_ = nullptr;
+    shared_oneshot_cell<T>* cell_ = nullptr;
 };
 
 /// The end that receives; movable, on any thread, while nobody waits on it.
@@ -137,13 +137,13 @@ public:
     /// Belongs to no sender.
     shared_oneshot_receiver() noexcept = default;
     shared_oneshot_receiver(shared_oneshot_receiver&& other) noexcept
-        : block_(std::exchange(other.block_, nullptr)) {}
+        : cell_(std::exchange(other.cell_, nullptr)) {}
     shared_oneshot_receiver& operator=(shared_oneshot_receiver other) noexcept {
-        std::swap(block_, other.block_);
+        std::swap(cell_, other.cell_);
         return *this;
     }
     ~shared_oneshot_receiver() {
-        if (block_ && block_->take()) block_->drop();
+        if (cell_ && cell_->take()) cell_->drop();
         let_go();
     }
 
@@ -153,16 +153,16 @@ public:
 
     /// The value if it is here.
     std::optional<T> try_recv() noexcept {
-        if (!block_ || block_->now() != shared_oneshot_state::state::full) return std::nullopt;
+        if (!cell_ || cell_->now() != shared_oneshot_state::state::full) return std::nullopt;
         return take();
     }
 
     /// recv() for plain threads and for calls inside blocking(): blocks the calling thread. Empty
     /// when the sender is gone without having sent a value, or the value was taken before.
     std::optional<T> recv_blocking() noexcept {
-        if (!block_) return std::nullopt;
+        if (!cell_) return std::nullopt;
         shared_thread_waiter self(nullptr);
-        if (block_->begin_wait(self)) self.sleep();
+        if (cell_->begin_wait(self)) self.sleep();
         return take();
     }
 
@@ -170,26 +170,26 @@ private:
     template <class>
     friend struct shared_oneshot_ends;
 
-    /// The value of a block that is full or closed; it is of no more use afterwards.
+    /// The value of a cell that is full or closed; it is of no more use afterwards.
     std::optional<T> take() noexcept {
         std::optional<T> value;
-        if (block_->take()) value.emplace(block_->get());
+        if (cell_->take()) value.emplace(cell_->get());
         let_go();
         return value;
     }
 
     void let_go() noexcept {
-        if (block_ && block_->let_go()) delete block_;
-        block_ = nullptr;
+        if (cell_ && cell_->let_go()) delete cell_;
+        cell_ = nullptr;
     }
 
-    shared_oneshot_block<T>* block_ = nullptr;
+    shared_oneshot_cell<T>* cell_ = nullptr;
 };
 
 /// What shared_oneshot() makes.
 template <class T>
 struct shared_oneshot_ends {
-    shared_oneshot_ends() { sender.block_ = receiver.block_ = new shared_oneshot_block<T>; }
+    shared_oneshot_ends() { sender.cell_ = receiver.cell_ = new shared_oneshot_cell<T>; }
 
     shared_oneshot_sender<T> sender;
     shared_oneshot_receiver<T> receiver;
@@ -218,9 +218,9 @@ public:
             fail(errc::cancelled);
             return go_on(frame);
         }
-        if (!of_.block_) return go_on(frame);
+        if (!of_.cell_) return go_on(frame);
         wait_here(frame);  // first: from begin_wait on it may be woken
-        if (of_.block_->begin_wait(as_waiter())) return true;
+        if (of_.cell_->begin_wait(as_waiter())) return true;
         wait_no_more();
         return go_on(frame);
     }
@@ -228,14 +228,14 @@ public:
     T await_resume() { return await_result().value(); }
     result<T> await_result() noexcept {
         if (failed()) return error();
-        if (!of_.block_) return errc::closed;
+        if (!of_.cell_) return errc::closed;
         std::optional<T> value = of_.take();
         if (!value) return errc::closed;
         return std::move(*value);
     }
 
 private:
-    bool leave() noexcept override { return of_.block_->end_wait(); }
+    bool leave() noexcept override { return of_.cell_->end_wait(); }
 
     shared_oneshot_receiver& of_;
 };

@@ -69,19 +69,13 @@ session_options client_core::options_of(const url& where, const client_options& 
     how.database = where.database;
     how.client_name = where.client_name;
     if (how.client_name.empty()) how.client_name = options.client_name;
-    how.protocol = where.protocol != 0 ? where.protocol : options.protocol;
-    how.library_info = options.library_info;
+    how.set_link(options.link);
+    if (where.protocol != 0) how.protocol = where.protocol;
     how.credentials = options.credentials;
-    how.stream = options.stream;
-    how.names = options.names;
     how.connect_timeout = where.connect_timeout.value_or(options.connect_timeout);
-    how.idle_ping = options.idle_ping;
     how.repeats = options.repeats;
     how.repeat_writes = options.repeat_writes;
-    how.backoff = options.backoff;
-    how.requests = options.requests;
     if (where.request_timeout) how.requests.request_timeout = *where.request_timeout;
-    how.limits = options.limits;
     return how;
 }
 

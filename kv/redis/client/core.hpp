@@ -21,20 +21,13 @@ struct client_options {
     std::size_t dedicated_max = 16;     ///< leased ones at a time; more wait their turn
     std::size_t dedicated_from = 2000;  ///< a pipeline of so many commands goes on a leased one
     std::string_view client_name = {};  ///< CLIENT SETNAME; copied when connecting
-    int protocol = 3;                   ///< 2: does not try RESP3, nor HELLO; see session_options
-    bool library_info = true;           ///< CLIENT SETINFO; see session_options
     /// Says who we are instead of the URL, in every handshake and in reauthenticate(); it stays
     /// until the client has been closed.
     credential_source* credentials = nullptr;
     duration connect_timeout = std::chrono::seconds(5);
-    duration idle_ping = std::chrono::seconds(30);  ///< see session_options
     std::uint8_t repeats = 1;    ///< times that a read is sent again when its connection was lost
     bool repeat_writes = false;  ///< … and writes, too: for who can stand it that one is done twice
-    backoff_options backoff = {};
-    net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
-    net::resolver* names = nullptr;                      ///< see net::connect_options
-    net::session_options requests = {};  ///< request_timeout, and the limits of the queues
-    resp_limits limits = {};
+    link_options link = {};      ///< how each connection is made and kept
 };
 static_assert(std::is_trivially_copyable_v<client_options>);
 

@@ -3,7 +3,7 @@
 
 #include <ouro/kv/redis/cluster/core.hpp>
 #include <ouro/kv/redis/connection/connection.hpp>
-#include <ouro/kv/redis/wire/decode.hpp>
+#include <ouro/kv/redis/connection/reading.hpp>
 
 #include <exception>
 #include <initializer_list>
@@ -16,7 +16,7 @@
 
 namespace ouro::redis {
 
-class scattered;
+class multi_node_call;
 
 /// The obstacle in the way of a command of a whole cluster, rather than of one of its nodes.
 obstacle obstacle_in_cluster(const command& what) noexcept;
@@ -31,8 +31,31 @@ struct behind {
 };
 
 /// What does not depend on the type of the reply.
-class cluster_call_base : public errand {
+class cluster_call_base : public routed_request {
 public:
+    template <class... How>
+    explicit cluster_call_base(cluster_core& by, How&&... how)
+        : by_(by), command_(std::forward<How>(how)...) {}
+    /// One that may block at the server for so long.
+    template <class... How>
+    cluster_call_base(block_time wait, cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {
+        wait_ = wait;
+    }
+    /// One for this node.
+    template <class... How>
+    cluster_call_base(cluster_core::node_ptr node, cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {
+        has_node_ = true;
+        pin_to(std::move(node));
+    }
+    /// One that begins where another one was answered.
+    template <class... How>
+    cluster_call_base(behind before, cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {
+        follow(before.other);
+    }
+
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) {
@@ -49,20 +72,10 @@ public:
     const std::string& words() const noexcept { return words_; }
 
 protected:
-    template <class... How>
-    explicit cluster_call_base(cluster_core& by, How&&... how)
-        : by_(by), command_(std::forward<How>(how)...) {}
     ~cluster_call_base() = default;
 
     /// Reads a reply that is no error.
     virtual std::error_code read(const value& from) = 0;
-
-    using errand::follow;
-    void set_wait(block_time wait) noexcept { wait_ = wait; }
-    void set_node(cluster_core::node_ptr node) noexcept {
-        has_node_ = true;
-        pin_to(std::move(node));
-    }
 
     /// Throws what went wrong on the way, such as std::bad_alloc, and what a decoder has thrown.
     std::error_code error_code() {
@@ -78,7 +91,7 @@ protected:
 private:
     bool begin();
     task<> perform();
-    task<> scatter(std::unique_ptr<scattered> parts);
+    task<> scatter(std::unique_ptr<multi_node_call> parts);
 
     std::span<const std::byte> bytes() const noexcept final { return command_.bytes(); }
     void take(const value& from) final;
@@ -90,7 +103,7 @@ private:
     std::optional<task<>> way_;
     std::optional<block_time> wait_;  // of a command that blocks
     bool has_node_ = false;
-    errand* self_ = this;
+    routed_request* self_ = this;
     std::error_code error_;
     std::exception_ptr thrown_;  // by a decoder
     std::string words_;
@@ -107,75 +120,6 @@ private:
 /// request_policy. Throws redis::error; `as_result` gives the code alone. The door it came from
 /// must live until then.
 template <class T>
-class [[nodiscard]] cluster_call final : public cluster_call_base {
-public:
-    template <class... How>
-    explicit cluster_call(cluster_core& by, How&&... how)
-        : cluster_call_base(by, std::forward<How>(how)...) {}
-    /// One that may block at the server for so long.
-    template <class... How>
-    cluster_call(block_time wait, cluster_core& by, How&&... how)
-        : cluster_call_base(by, std::forward<How>(how)...) {
-        set_wait(wait);
-    }
-    /// One for this node.
-    template <class... How>
-    cluster_call(cluster_core::node_ptr node, cluster_core& by, How&&... how)
-        : cluster_call_base(by, std::forward<How>(how)...) {
-        set_node(std::move(node));
-    }
-    /// One that begins where another one was answered.
-    template <class... How>
-    cluster_call(behind before, cluster_core& by, How&&... how)
-        : cluster_call_base(by, std::forward<How>(how)...) {
-        follow(before.other);
-    }
-
-    T await_resume() {
-        throw_if_failed();
-        return std::move(value_);
-    }
-    result<T> await_result() {
-        if (const std::error_code failed = error_code()) return failed;
-        return std::move(value_);
-    }
-
-private:
-    std::error_code read(const value& from) override { return decode(from, value_); }
-
-    T value_ = blank<T>::make();
-};
-
-template <>
-class [[nodiscard]] cluster_call<void> final : public cluster_call_base {
-public:
-    template <class... How>
-    explicit cluster_call(cluster_core& by, How&&... how)
-        : cluster_call_base(by, std::forward<How>(how)...) {}
-    template <class... How>
-    cluster_call(block_time wait, cluster_core& by, How&&... how)
-        : cluster_call_base(by, std::forward<How>(how)...) {
-        set_wait(wait);
-    }
-    template <class... How>
-    cluster_call(cluster_core::node_ptr node, cluster_core& by, How&&... how)
-        : cluster_call_base(by, std::forward<How>(how)...) {
-        set_node(std::move(node));
-    }
-    template <class... How>
-    cluster_call(behind before, cluster_core& by, How&&... how)
-        : cluster_call_base(by, std::forward<How>(how)...) {
-        follow(before.other);
-    }
-
-    void await_resume() { throw_if_failed(); }
-    result<void> await_result() {
-        if (const std::error_code failed = error_code()) return failed;
-        return {};
-    }
-
-private:
-    std::error_code read(const value&) override { return {}; }
-};
+using cluster_call = reading<cluster_call_base, T>;
 
 }  // namespace ouro::redis

@@ -61,15 +61,9 @@ session_options cluster_core::how_to_be(const url& seed, const cluster_options& 
     how.user = seed.user;
     how.password = seed.password;
     how.client_name = options.client_name;
-    how.protocol = options.protocol;
+    how.set_link(options.link);
     how.connect_timeout = options.connect_timeout;
-    how.idle_ping = options.idle_ping;
-    how.backoff = options.backoff;
-    how.library_info = options.library_info;
     how.credentials = options.credentials;
-    how.stream = options.stream;
-    how.requests = options.requests;
-    how.limits = options.limits;
     how.repeats = 0;  // the cluster repeats, where the slot is by then
     return how;
 }
@@ -86,8 +80,8 @@ task<> cluster_core::closed(std::shared_ptr<cluster_core> self) {
     const std::vector<node_ptr> nodes = self->map_.known();
     std::vector<std::shared_ptr<session>> sessions;
     for (const node_ptr& node : nodes) {
-        for (node_line* const line : {&node->commands(), &node->reads()})
-            if (line->present()) sessions.push_back(line->present());
+        for (node_connection* const through : {&node->commands(), &node->reads()})
+            if (through->present()) sessions.push_back(through->present());
     }
     self->close();
     for (const auto& each : sessions) co_await each->closed();
@@ -99,8 +93,8 @@ task<> cluster_core::reauthenticate(std::shared_ptr<cluster_core> self) {
     std::vector<std::shared_ptr<session>> live;
     for (const node_ptr& node : self->map_.known()) {
         node->retire_leased();
-        for (node_line* const line : {&node->commands(), &node->reads()})
-            if (line->present()) live.push_back(line->present());
+        for (node_connection* const through : {&node->commands(), &node->reads()})
+            if (through->present()) live.push_back(through->present());
     }
     std::exception_ptr failure;
     for (const auto& each : live) {

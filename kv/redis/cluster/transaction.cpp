@@ -4,15 +4,10 @@
 #include <ouro/kv/redis/connection/obstacle.hpp>
 #include <ouro/kv/redis/error.hpp>
 
-#include <new>
+#include <optional>
+#include <utility>
 
 namespace ouro::redis {
-namespace {
-
-constexpr std::string_view multi = "*1\r\n$5\r\nMULTI\r\n";
-constexpr std::string_view exec_ = "*1\r\n$4\r\nEXEC\r\n";
-
-}  // namespace
 
 cluster_transaction::cluster_transaction(std::shared_ptr<cluster_core> on) noexcept
     : core_(std::move(on)) {}
@@ -41,74 +36,12 @@ void cluster_transaction::clear() noexcept {
 task<> cluster_transaction::exec() {
     batch_.forget_replies();
     if (batch_.empty()) co_return;
-    restart();
-    put_together();
-    if (!failure_) {
+    if (replies_.prepare()) {
         set_repeatable(batch_.read_only() || core_->options().repeat_writes);
-        errand* self = this;
+        routed_request* self = this;
         co_await core_->deliver(std::span(&self, 1));
     }
-    if (failure_) {
-        batch_.fail_rest(failure_, how_far_);
-        throw error(failure_, how_far_, "EXEC", words_);
-    }
-}
-
-void cluster_transaction::put_together() {
-    for (std::size_t index = 0; index < batch_.size(); ++index) {
-        if (!batch_.has_outcome(index)) continue;
-        failure_ = batch_.error_of(index);  // too large: without it, it would be another one
-        how_far_ = net::fate::unsent;
-    }
-    const std::span<const std::byte> inside = batch_.bytes();
-    bytes_.clear();
-    bytes_.reserve(multi.size() + inside.size() + exec_.size());
-    bytes_.append(multi);
-    bytes_.append(reinterpret_cast<const char*>(inside.data()), inside.size());
-    bytes_.append(exec_);
-}
-
-void cluster_transaction::restart() noexcept {
-    batch_.forget_replies();
-    next_ = 0;
-    failure_ = {};
-    words_.clear();
-    how_far_ = net::fate::answered;
-}
-
-// "OK" and "QUEUED", or why not: then EXEC will refuse, and say less.
-void cluster_transaction::take(const value& from) {
-    const std::size_t index = next_++;
-    if (index > batch_.size()) {
-        take_exec(from);
-    } else if (from.is_error()) {
-        if (index > 0) batch_.set_reply(index - 1, from);
-        if (words_.empty()) words_ = from.text();
-    }
-}
-
-void cluster_transaction::take_exec(const value& from) {
-    if (from.is_error()) {
-        failure_ = code_of(from.text());
-        if (words_.empty()) words_ = from.text();
-    } else if (from.is_null()) {
-        failure_ = errc::conflict;
-    } else if (!from.is_aggregate() || from.size() != batch_.size()) {
-        failure_ = errc::unexpected_reply;
-    } else {
-        std::size_t index = 0;
-        for (const value& each : from) batch_.set_reply(index++, each);
-    }
-}
-
-void cluster_transaction::fail(std::error_code why, std::string_view words,
-                               net::fate how_far) noexcept {
-    failure_ = why;
-    how_far_ = how_far;
-    try {
-        words_ = words;
-    } catch (const std::bad_alloc&) {  // the code says enough
-    }
+    replies_.throw_if_failed();
 }
 
 }  // namespace ouro::redis

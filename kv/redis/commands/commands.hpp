@@ -29,7 +29,7 @@
 
 namespace ouro::redis {
 
-/// The typed commands of a door: derive from commands<Door>.
+/// The typed commands of a door: see door, which derives from it.
 ///
 /// A door has `run<T>(verb, arguments)` and, if it can wait, `run_blocking<T>(verb, how long,
 /// arguments)`; both encode the arguments before they return.

@@ -1,6 +1,7 @@
 // batch.hpp: commands put together to be sent as one, and their replies.
 #pragma once
 
+#include <ouro/kv/redis/commands/door.hpp>
 #include <ouro/kv/redis/connection/session.hpp>
 #include <ouro/kv/redis/wire/command.hpp>
 #include <ouro/kv/redis/wire/decode.hpp>
@@ -137,6 +138,33 @@ private:
     const batch* of_;
     std::size_t index_;
     std::uint32_t generation_;
+};
+
+/// A door that collects: each command goes into a batch, and what comes back is a handle for its
+/// reply. `Self` has two `add`, which may refuse and return the index in the batch: of a command of
+/// the table with its arguments, and of a command that is encoded.
+template <class Self>
+class batch_door : public door<Self> {
+public:
+    std::size_t size() const noexcept { return batch_.size(); }
+    bool empty() const noexcept { return batch_.empty(); }
+    /// Forgets commands and replies; what the handles say then is errc::batch_ended.
+    void clear() noexcept { batch_.clear(); }
+
+protected:
+    batch batch_;
+
+private:
+    friend door<Self>;
+
+    template <class T>
+    handle<T> run_known(verb what, std::span<const arg> arguments) {
+        return {batch_, static_cast<Self&>(*this).add(redis::info(what), arguments)};
+    }
+    template <class T, class... How>
+    handle<T> run_named(std::string_view name, const How&... how) {
+        return {batch_, static_cast<Self&>(*this).add(redis::command(name, how...))};
+    }
 };
 
 /// Views into a batch's replies need no copy: valid until the batch is cleared or runs again.

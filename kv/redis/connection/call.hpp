@@ -2,9 +2,9 @@
 #pragma once
 
 #include <ouro/kv/redis/connection/obstacle.hpp>
+#include <ouro/kv/redis/connection/reading.hpp>
 #include <ouro/kv/redis/connection/session.hpp>
 #include <ouro/kv/redis/wire/command.hpp>
-#include <ouro/kv/redis/wire/decode.hpp>
 
 #include <exception>
 #include <initializer_list>
@@ -21,6 +21,22 @@ struct among_others {};
 /// What does not depend on the type of the reply.
 class call_base : public request {
 public:
+    template <class... How>
+    explicit call_base(session& on, How&&... how)
+        : request(on, 1), command_(std::forward<How>(how)...) {
+        if (command_.info().is(command_flag::read_only) || on.options().repeat_writes)
+            repeat(on.options().repeats);
+    }
+    call_base(session& on, verb what) : call_base(on, what, std::span<const arg>()) {}
+    call_base(session& on, verb what, std::initializer_list<arg> arguments)
+        : call_base(on, what, std::span(arguments.begin(), arguments.size())) {}
+    /// On a session that is shared: ends with errc::not_shareable if it must not go where others
+    /// ask, too.
+    template <class... How>
+    call_base(among_others, session& on, How&&... how) : call_base(on, std::forward<How>(how)...) {
+        obstacle_ = obstacle_of(command_);
+    }
+
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) noexcept {
         return begin() && start(by.promise());
@@ -38,16 +54,7 @@ public:
     void describe(leaf_description& into) const override;
 
 protected:
-    template <class... How>
-    explicit call_base(session& on, How&&... how)
-        : request(on, 1), command_(std::forward<How>(how)...) {
-        if (command_.info().is(command_flag::read_only) || on.options().repeat_writes)
-            repeat(on.options().repeats);
-    }
     ~call_base() = default;
-
-    /// Ends with errc::not_shareable if it must not go where others ask, too.
-    void be_considerate() noexcept { obstacle_ = obstacle_of(command_); }
 
     /// Reads a reply that is no error.
     virtual std::error_code read(const value& from) = 0;
@@ -85,54 +92,6 @@ private:
 /// await. Cancelling it takes back what was not sent, and else lets its reply pass by. The door it
 /// came from must live until then.
 template <class T>
-class [[nodiscard]] call final : public call_base {
-public:
-    explicit call(session& on, verb what, std::span<const arg> arguments = {})
-        : call_base(on, what, arguments) {}
-    call(session& on, verb what, std::initializer_list<arg> arguments)
-        : call_base(on, what, arguments) {}
-    call(session& on, command what) : call_base(on, std::move(what)) {}
-    template <class... How>
-    call(among_others, session& on, How&&... how) : call_base(on, std::forward<How>(how)...) {
-        be_considerate();
-    }
-
-    T await_resume() {
-        throw_if_failed();
-        return std::move(value_);
-    }
-    result<T> await_result() {
-        if (const std::error_code failed = error_code()) return failed;
-        return std::move(value_);
-    }
-
-private:
-    std::error_code read(const value& from) override { return decode(from, value_); }
-
-    T value_ = blank<T>::make();
-};
-
-template <>
-class [[nodiscard]] call<void> final : public call_base {
-public:
-    explicit call(session& on, verb what, std::span<const arg> arguments = {})
-        : call_base(on, what, arguments) {}
-    call(session& on, verb what, std::initializer_list<arg> arguments)
-        : call_base(on, what, arguments) {}
-    call(session& on, command what) : call_base(on, std::move(what)) {}
-    template <class... How>
-    call(among_others, session& on, How&&... how) : call_base(on, std::forward<How>(how)...) {
-        be_considerate();
-    }
-
-    void await_resume() { throw_if_failed(); }
-    result<void> await_result() {
-        if (const std::error_code failed = error_code()) return failed;
-        return {};
-    }
-
-private:
-    std::error_code read(const value&) override { return {}; }
-};
+using call = reading<call_base, T>;
 
 }  // namespace ouro::redis

@@ -1,7 +1,7 @@
 // connection.hpp: a connection that one task has for itself: for what blocks, watches or is huge.
 #pragma once
 
-#include <ouro/kv/redis/commands/commands.hpp>
+#include <ouro/kv/redis/commands/door.hpp>
 #include <ouro/kv/redis/connection/call.hpp>
 #include <ouro/kv/redis/connection/obstacle.hpp>
 #include <ouro/kv/redis/connection/pipeline.hpp>
@@ -11,7 +11,6 @@
 #include <ouro/runtime/timeout.hpp>
 
 #include <chrono>
-#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -28,27 +27,18 @@ using block_time = std::chrono::milliseconds;
 ///     co_await mine->watch("stock");
 ///
 /// Here, and nowhere else, a command may be about what this connection did before: WAIT about the
-/// writes that were sent here, CLIENT ID, SELECT and what changes the connection.
+/// writes that were sent here, CLIENT ID, SELECT and what changes the connection. That is yours to
+/// undo: when it is given back, such a connection is closed.
 ///
 /// It does not reconnect: what its state was is lost with it. A blocking command that is cancelled
 /// closes it. Worker-local, stays where it is.
-class connection : public commands<connection> {
+class connection : public door<connection> {
 public:
     /// Connects, or throws as session::ready.
     static task<std::unique_ptr<connection>> open(session_options options);
 
     explicit connection(std::shared_ptr<redis::session> on) noexcept : session_(std::move(on)) {}
 
-    template <class T>
-    call<T> run(verb what, std::span<const arg> arguments = {}) {
-        note(redis::info(what));
-        return call<T>(*session_, what, arguments);
-    }
-    template <class T>
-    call<T> run(verb what, std::initializer_list<arg> arguments) {
-        note(redis::info(what));
-        return call<T>(*session_, what, arguments);
-    }
     /// Gives up when the server does not answer within `wait` and the request timeout.
     template <class T>
     task<T> run_blocking(verb what, block_time wait, std::span<const arg> arguments) {
@@ -56,27 +46,6 @@ public:
     }
     template <class T>
     task<T> run_blocking(redis::command what, block_time wait);
-
-    /// Any command by name. What changes the state of the connection is yours to undo: when it is
-    /// given back, such a connection is closed.
-    template <class T = reply>
-    call<T> command(std::string_view name, std::span<const arg> arguments) {
-        return call<T>(*session_, note(redis::command(name, arguments)));
-    }
-    template <class T = reply>
-    call<T> command(std::string_view name, const words& arguments = {}) {
-        return command<T>(name, arguments.args());
-    }
-    /// One that is in no table, and leaves the connection as it is.
-    template <class T = reply>
-    call<T> command(std::string_view name, std::span<const arg> arguments,
-                    const command_options& how) {
-        return call<T>(*session_, note(redis::command(name, arguments, how)));
-    }
-    template <class T = reply>
-    call<T> command(std::string_view name, const words& arguments, const command_options& how) {
-        return command<T>(name, arguments.args(), how);
-    }
 
     /// WATCH: a transaction of this connection fails with errc::conflict when one of the keys was
     /// changed meanwhile.
@@ -104,6 +73,18 @@ public:
     redis::session& session() const noexcept { return *session_; }
 
 private:
+    friend door;
+
+    template <class T>
+    call<T> run_known(verb what, std::span<const arg> arguments) {
+        note(redis::info(what));
+        return call<T>(*session_, what, arguments);
+    }
+    template <class T, class... How>
+    call<T> run_named(std::string_view name, const How&... how) {
+        return call<T>(*session_, note(redis::command(name, how...)));
+    }
+
     void note(const command_info& what) noexcept {
         if (what.is(command_flag::connection_state) || what.id == verb::any) session_->spoil();
     }

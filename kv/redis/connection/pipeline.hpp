@@ -1,12 +1,10 @@
 // pipeline.hpp: many commands in one write, each with a handle for its reply.
 #pragma once
 
-#include <ouro/kv/redis/commands/commands.hpp>
 #include <ouro/kv/redis/connection/batch.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <cstddef>
-#include <initializer_list>
 #include <memory>
 #include <span>
 
@@ -27,7 +25,7 @@ class client_core;
 /// refused with errc::not_shareable, as is everything else that must not go on a shared one (see
 /// obstacle). Must live as long as its handles, stays where it is, and must not outlive the client
 /// it came from.
-class pipeline : public commands<pipeline> {
+class pipeline : public batch_door<pipeline> {
 public:
     /// On a client's shared connection. From `dedicated_from` commands on, a connection of its own
     /// is leased, so that others need not wait behind them.
@@ -36,34 +34,6 @@ public:
     explicit pipeline(session& on) noexcept;
     pipeline(pipeline&&) = delete;
     ~pipeline();
-
-    template <class T>
-    handle<T> run(verb what, std::span<const arg> arguments = {}) {
-        return {batch_, add(redis::info(what), arguments)};
-    }
-    template <class T>
-    handle<T> run(verb what, std::initializer_list<arg> arguments) {
-        return run<T>(what, std::span(arguments.begin(), arguments.size()));
-    }
-    /// Any command by name.
-    template <class T = reply>
-    handle<T> command(std::string_view name, std::span<const arg> arguments) {
-        return {batch_, add(redis::command(name, arguments))};
-    }
-    template <class T = reply>
-    handle<T> command(std::string_view name, const words& arguments = {}) {
-        return command<T>(name, arguments.args());
-    }
-    /// One that is in no table: see client.
-    template <class T = reply>
-    handle<T> command(std::string_view name, std::span<const arg> arguments,
-                      const command_options& how) {
-        return {batch_, add(redis::command(name, arguments, how))};
-    }
-    template <class T = reply>
-    handle<T> command(std::string_view name, const words& arguments, const command_options& how) {
-        return command<T>(name, arguments.args(), how);
-    }
 
     /// Sends what was collected and waits for every reply. Throws redis::error when a reply is
     /// missing, that is, when the connection failed; an error reply is the business of its handle.
@@ -74,16 +44,12 @@ public:
     /// each handle.
     void throw_if_failed() const { batch_.throw_first_error(); }
 
-    std::size_t size() const noexcept { return batch_.size(); }
-    bool empty() const noexcept { return batch_.empty(); }
-    /// Forgets commands and replies; what the handles say then is errc::batch_ended.
-    void clear() noexcept { batch_.clear(); }
-
 private:
+    friend batch_door;
+
     std::size_t add(const redis::command_info& what, std::span<const arg> arguments);
     std::size_t add(const redis::command& what);
 
-    batch batch_;
     std::shared_ptr<client_core> client_;
     session* session_ = nullptr;
 };

@@ -1,6 +1,7 @@
 // session.hpp: one connection to one Redis server, shared by many, made again when it breaks.
 #pragma once
 
+#include <ouro/kv/redis/connection/link_options.hpp>
 #include <ouro/kv/redis/credentials.hpp>
 #include <ouro/kv/redis/url.hpp>
 #include <ouro/kv/redis/wire/command.hpp>
@@ -23,27 +24,18 @@
 #include <utility>
 #include <vector>
 
-namespace ouro::net {
-class resolver;
-}
-
 namespace ouro::redis {
 
 /// How to be with one server.
-struct session_options {
+struct session_options : link_options {
     address where = {};
     std::string user = {};                     ///< empty: the default user
     std::string password = {};                 ///< when this is empty, too: no AUTH
     credential_source* credentials = nullptr;  ///< says both instead, in every handshake
     std::uint32_t database = 0;
     std::string client_name = {};  ///< for CLIENT SETNAME; empty: none
-    bool library_info =
-        true;  ///< tells the server our name and version: CLIENT SETINFO, with RESP3
-    /// 3: RESP3 where the server has it; 2: RESP2, and HELLO, which has one name more that a proxy
-    /// may not know, is not sent.
-    int protocol = 3;
-    bool pubsub = false;   ///< for pub/sub only: under RESP2 its messages look like replies
-    bool replica = false;  ///< sends READONLY: reads from a replica of a cluster
+    bool pubsub = false;           ///< for pub/sub only: under RESP2 its messages look like replies
+    bool replica = false;          ///< sends READONLY: reads from a replica of a cluster
     /// What ROLE must say, as a part of the handshake: "master", "slave". Any other answer ends the
     /// attempt with errc::unhealthy. A literal; empty: whatever it is.
     std::string_view role = {};
@@ -52,18 +44,12 @@ struct session_options {
     bool guided = false;
 
     duration connect_timeout = std::chrono::seconds(5);  ///< for connection and handshake
-    duration idle_ping = std::chrono::seconds(30);  ///< PING after so long a silence; zero: none
-    bool reconnect = true;                          ///< false: it ends with its first connection
-    /// Between attempts to connect. A connection that did not last as long as the ceiling counts as
-    /// one more failure: the waits go on growing.
-    backoff_options backoff = {};
-    net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
-    net::resolver* names = nullptr;                      ///< see net::connect_options
+    bool reconnect = true;        ///< false: it ends with its first connection
     std::uint8_t repeats = 1;     ///< times that a read is sent again after a lost connection
     bool repeat_writes = false;   ///< … and writes, too: for those that may be done twice
     bool abandon_closes = false;  ///< a caller that gives up ends the connection: for blocking
-    net::session_options requests = {};  ///< limits of the queue, and request_timeout
-    resp_limits limits = {};
+
+    void set_link(const link_options& link) noexcept { static_cast<link_options&>(*this) = link; }
 };
 
 /// A request as a session of Redis knows it: it takes replies.

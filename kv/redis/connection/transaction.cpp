@@ -2,19 +2,12 @@
 
 #include <ouro/kv/redis/client/core.hpp>
 #include <ouro/kv/redis/connection/obstacle.hpp>
-#include <ouro/kv/redis/error.hpp>
 #include <ouro/runtime/as_result.hpp>
 
-#include <new>
+#include <string>
 #include <utility>
 
 namespace ouro::redis {
-namespace {
-
-constexpr std::string_view multi = "*1\r\n$5\r\nMULTI\r\n";
-constexpr std::string_view exec_ = "*1\r\n$4\r\nEXEC\r\n";
-
-}  // namespace
 
 transaction::transaction(std::shared_ptr<client_core> on) noexcept : client_(std::move(on)) {}
 transaction::transaction(session& on) noexcept : session_(&on) {}
@@ -40,75 +33,25 @@ task<> transaction::exec() {
     session& on = session_ ? *session_ : client_->shared();
     transaction_call sent(on, batch_);
     static_cast<void>(co_await as_result(sent));
-    if (watching_ && sent.ended_watch()) *watching_ = false;
+    if (watching_ && sent.replies().ended_watch()) *watching_ = false;
     sent.await_resume();
 }
 
-transaction_call::transaction_call(session& on, batch& from) : request(on, 2), batch_(from) {
-    OURO_ASSERT(!from.empty());
-    for (std::size_t index = 0; index < from.size(); ++index) {
-        if (!from.has_outcome(index)) continue;
-        error_ = from.error_of(index);  // too large: a transaction without it would be another one
-        how_far_ = net::fate::unsent;
-    }
-    set_replies(static_cast<std::uint32_t>(2 + from.size()));
-    const std::span<const std::byte> inside = from.bytes();
-    bytes_.reserve(multi.size() + inside.size() + exec_.size());
-    bytes_.append(multi);
-    bytes_.append(reinterpret_cast<const char*>(inside.data()), inside.size());
-    bytes_.append(exec_);
+transaction_call::transaction_call(session& on, batch& from) : request(on, 2), replies_(from) {
+    if (replies_.prepare()) set_replies(replies_.replies());
 }
 
 bool transaction_call::take(const value& from) noexcept {
-    const std::size_t index = next_++;
-    try {
-        if (index <= batch_.size())
-            take_queued(from);
-        else
-            take_exec(from);
-    } catch (const std::bad_alloc&) {
-        if (!error_) error_ = make_error_code(std::errc::not_enough_memory);
-    }
+    replies_.take(from);
     return true;
 }
 
-// "OK" and "QUEUED", or why not: then EXEC will refuse, and say less.
-void transaction_call::take_queued(const value& from) {
-    if (!from.is_error()) return;
-    if (next_ > 1) batch_.set_reply(next_ - 2, from);
-    if (words_.empty()) words_ = from.text();
-}
-
-void transaction_call::take_exec(const value& from) {
-    ended_watch_ = true;
-    if (from.is_error()) {
-        error_ = code_of(from.text());
-        ended_watch_ = error_ == errc::exec_aborted;
-        if (!ended_watch_ && !words_.empty()) error_ = code_of(words_);  // MULTI itself was refused
-        if (words_.empty()) words_ = from.text();
-    } else if (from.is_null()) {
-        error_ = errc::conflict;
-    } else if (!from.is_aggregate() || from.size() != batch_.size()) {
-        error_ = errc::unexpected_reply;
-    } else {
-        std::size_t index = 0;
-        for (const value& each : from) batch_.set_reply(index++, each);
-    }
-    if (error_) batch_.fail_rest(error_, net::fate::answered);
-}
-
 void transaction_call::failed(std::error_code why, net::fate how_far) noexcept {
-    error_ = why;
-    how_far_ = how_far;
-    batch_.fail_rest(why, how_far);
-}
-
-void transaction_call::await_resume() const {
-    if (error_) throw error(error_, how_far_, "EXEC", words_);
+    replies_.fail(why, how_far);
 }
 
 void transaction_call::describe(leaf_description& into) const {
-    into.text("redis transaction of " + std::to_string(batch_.size()) + " at " +
+    into.text("redis transaction of " + std::to_string(replies_.size()) + " at " +
               to_string(static_cast<const session&>(on()).where()));
 }
 

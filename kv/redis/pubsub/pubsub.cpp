@@ -13,16 +13,11 @@ session_options options_of(const url& where, const pubsub_options& how) {
     made.database = where.database;
     made.client_name = where.client_name;
     if (made.client_name.empty()) made.client_name = how.client_name;
-    made.protocol = where.protocol != 0 ? where.protocol : how.protocol;
+    made.set_link(how.link);
+    if (where.protocol != 0) made.protocol = where.protocol;
     made.connect_timeout = where.connect_timeout.value_or(how.connect_timeout);
-    made.library_info = how.library_info;
     made.credentials = how.credentials;
-    made.stream = how.stream;
-    made.idle_ping = how.idle_ping;
-    made.backoff = how.backoff;
-    made.requests = how.requests;
     if (where.request_timeout) made.requests.request_timeout = *where.request_timeout;
-    made.limits = how.limits;
     return made;
 }
 

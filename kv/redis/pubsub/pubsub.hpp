@@ -29,15 +29,11 @@ namespace ouro::redis {
 /// How a connection for subscribers is made and kept. (Trivially copyable: see client_options.)
 struct pubsub_options {
     std::string_view client_name = {};         ///< CLIENT SETNAME; copied when connecting
-    int protocol = 3;                          ///< 2: does not try RESP3
-    bool library_info = true;                  ///< CLIENT SETINFO; see session_options
     credential_source* credentials = nullptr;  ///< see client_options
     duration connect_timeout = std::chrono::seconds(5);
-    duration idle_ping = std::chrono::seconds(30);  ///< see session_options
-    backoff_options backoff = {};
-    net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
-    net::session_options requests = {};  ///< request_timeout: for subscribing and unsubscribing
-    resp_limits limits = {};
+    /// How the connection is made and kept; its request_timeout is for subscribing and
+    /// unsubscribing.
+    link_options link = {};
 };
 static_assert(std::is_trivially_copyable_v<pubsub_options>);
 

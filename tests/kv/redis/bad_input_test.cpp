@@ -158,7 +158,7 @@ OURO_TEST_REAL("a key of a megabyte, and a value of many, come back whole") {
 OURO_TEST_REAL("a value above the server's limit is refused, and the next command goes through") {
     redis_server server({.config = {"proto-max-bulk-len 1mb"}});
     redis::client_options options;
-    options.backoff.first = 5ms;
+    options.link.backoff.first = 5ms;
     client db = co_await client::connect(url_of(server), options);
     const std::string value(2 * 1024 * 1024, 'v');
     // The server says why and closes, perhaps before it has read what it refuses.
@@ -183,9 +183,9 @@ OURO_TEST_REAL("a value above Redis' limit is refused here, before it is copied"
 
 OURO_TEST_REAL("a reply above our limit ends that connection, not the client") {
     redis::client_options options;
-    options.limits.bulk_bytes_max = 1000;
+    options.link.limits.bulk_bytes_max = 1000;
     options.repeats = 0;
-    options.backoff.first = 1ms;
+    options.link.backoff.first = 1ms;
     client db = co_await fresh_client(options);
     co_await db.set("small", std::string(1000, 'x'));
     co_await db.set("large", std::string(1001, 'x'));
@@ -232,8 +232,8 @@ OURO_TEST_REAL("while the server loads its data set, it says so, and then works"
     redis_server server({.config = {"key-load-delay 100000", "rdbcompression no",
                                     "loading-process-events-interval-bytes 1024"}});
     redis::client_options options;
-    options.backoff.first = 5ms;
-    options.backoff.ceiling = 20ms;
+    options.link.backoff.first = 5ms;
+    options.link.backoff.ceiling = 20ms;
     client db = co_await client::connect(url_of(server), options);
     for (int i = 0; i < 10; ++i)
         co_await db.set("key " + std::to_string(i), std::string(1000, 'x'));

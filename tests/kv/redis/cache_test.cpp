@@ -128,7 +128,7 @@ OURO_TEST("a read is sent with CACHING before it and PTTL behind it") {
         },
         false);
     {
-        client db = co_await client::connect(server.url(), {.library_info = false});
+        client db = co_await client::connect(server.url(), {.link = {.library_info = false}});
         cache near = co_await cache::on(db);
         co_await near.get("k");
         co_await db.get("k");
@@ -138,7 +138,7 @@ OURO_TEST("a read is sent with CACHING before it and PTTL behind it") {
     CHECK(said == expected);
     said.clear();
     {
-        client db = co_await client::connect(server.url(), {.library_info = false});
+        client db = co_await client::connect(server.url(), {.link = {.library_info = false}});
         cache near = co_await cache::on(db, {.broadcast = true, .prefixes = {"user:", "page:"}});
         co_await near.get("user:1");
         co_await near.get("k");

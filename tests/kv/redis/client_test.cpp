@@ -31,7 +31,7 @@ bool contains(std::string_view text, std::string_view part) {
 OURO_TEST_REAL("a value comes back as it was set, over RESP3 and RESP2") {
     for (const int protocol : {3, 2}) {
         redis::client_options options;
-        options.protocol = protocol;
+        options.link.protocol = protocol;
         client db = co_await fresh_client(options);
         CHECK(db.sessions().front()->protocol() == protocol);
         CHECK(co_await db.get("greeting") == std::nullopt);
@@ -95,14 +95,14 @@ OURO_TEST_REAL("a password is needed, and must be right") {
     co_await db.set("a", 1);
     co_await db.close();
     redis::client_options old;
-    old.protocol = 2;
+    old.link.protocol = 2;
     client db2 = co_await client::connect("redis://:open%3Asesame%40home@" + server.address(), old);
     CHECK(co_await db2.get("a") == "1");
     co_await db2.close();
 
     for (const int protocol : {3, 2}) {
         redis::client_options options;
-        options.protocol = protocol;
+        options.link.protocol = protocol;
         const failure wrong =
             co_await failure_of(client::connect("redis://:wrong@" + server.address(), options));
         CHECK(wrong.code == redis::errc::wrong_password);
@@ -159,7 +159,7 @@ OURO_TEST_REAL("it goes through a Unix socket, and into the database of the URL"
 OURO_TEST_REAL("the name it gives itself is what the server lists") {
     for (const int protocol : {3, 2}) {
         redis::client_options options;
-        options.protocol = protocol;
+        options.link.protocol = protocol;
         options.client_name = "the-worker";
         client db = co_await client::connect(url_of(shared_redis()), options);
         CHECK(contains(co_await db.client_list(), "name=the-worker"));
@@ -361,8 +361,8 @@ OURO_TEST_REAL("every connection notices a peer that has vanished, as soon as is
     co_await db.close();
 
     redis::client_options options;
-    options.stream.keep_alive.reset();
-    options.stream.user_timeout = 7s;
+    options.link.stream.keep_alive.reset();
+    options.link.stream.user_timeout = 7s;
     db = co_await fresh_client(options);
     CHECK(options_of_sockets(port, SOL_SOCKET, SO_KEEPALIVE) == std::vector<int>{0});
     CHECK(options_of_sockets(port, IPPROTO_TCP, TCP_USER_TIMEOUT) == std::vector<int>{7000});

@@ -266,7 +266,8 @@ OURO_TEST("MOVED and ASK are followed without a pause") {
 
 OURO_TEST("what does not pass is told with the server's words when time is up") {
     fake_cluster nodes(1);
-    auto db = co_await cluster::connect(nodes.url(), {.requests = {.request_timeout = 2s}});
+    auto db =
+        co_await cluster::connect(nodes.url(), {.link = {.requests = {.request_timeout = 2s}}});
     nodes.instead = [&](fake_node&, const words_said& said,
                         fake_peer&) -> std::optional<std::string> {
         if (said[0] != "GET") return {};
@@ -402,7 +403,8 @@ OURO_TEST("writes are repeated where the caller has said so") {
 
 OURO_TEST("a node that takes and never answers is given up, and others are not held up") {
     fake_cluster nodes(2);
-    auto db = co_await cluster::connect(nodes.url(), {.requests = {.request_timeout = 1s}});
+    auto db =
+        co_await cluster::connect(nodes.url(), {.link = {.requests = {.request_timeout = 1s}}});
     const std::string slow = key_of(nodes, 1);
     const std::string quick = key_of(nodes, 0);
     nodes.instead = [&](fake_node& at, const words_said& said,

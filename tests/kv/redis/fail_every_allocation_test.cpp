@@ -37,8 +37,8 @@ const std::string long_value(300, 'v');
 /// Comes back at once when a connection was lost.
 redis::client_options quickly() {
     redis::client_options options;
-    options.backoff.first = 200us;
-    options.backoff.ceiling = 1ms;
+    options.link.backoff.first = 200us;
+    options.link.backoff.ceiling = 1ms;
     return options;
 }
 
@@ -306,7 +306,7 @@ task<> ask_a_master() {
     begin_shortage();
     redis::sentinel_options options;
     options.client = quickly();
-    options.between_rounds = options.client.backoff;
+    options.between_rounds = options.client.link.backoff;
     auto db = co_await redis::sentinel_client::connect({name}, "mymaster", options);
     co_await db.set("k", "v");
     const text got = co_await db.get("k");

@@ -191,10 +191,10 @@ OURO_TEST("the server is told our name and version, and may refuse to hear it") 
         co_await db.close();
     }
     fake_server server(answering_hello_with(taken), false);
-    client db = co_await client::connect(url_at(server), {.library_info = false});
+    client db = co_await client::connect(url_at(server), {.link = {.library_info = false}});
     CHECK_FALSE(has_heard(server, "SETINFO"));
     co_await db.close();
-    db = co_await client::connect(url_at(server), {.protocol = 2});
+    db = co_await client::connect(url_at(server), {.link = {.protocol = 2}});
     CHECK_FALSE(has_heard(server, "SETINFO"));
     co_await db.close();
 }

@@ -63,8 +63,8 @@ OURO_TEST_REAL("connections killed under load cost writes their certainty, and r
 OURO_TEST_REAL("a server that was started again is found again") {
     redis_server server;
     redis::client_options options;
-    options.backoff.first = 5ms;
-    options.backoff.ceiling = 50ms;
+    options.link.backoff.first = 5ms;
+    options.link.backoff.ceiling = 50ms;
     options.client_name = "steadfast";
     client db = co_await client::connect(url_of(server) + "/2", options);
     co_await db.set("a", "lost with the server");
@@ -96,9 +96,9 @@ OURO_TEST_REAL("a server that was started again is found again") {
 OURO_TEST_REAL("without a server for as long as the request may take, it says why") {
     redis_server server;
     redis::client_options options;
-    options.requests.request_timeout = 200ms;
-    options.backoff.first = 5ms;
-    options.backoff.ceiling = 20ms;
+    options.link.requests.request_timeout = 200ms;
+    options.link.backoff.first = 5ms;
+    options.link.backoff.ceiling = 20ms;
     client db = co_await client::connect(url_of(server), options);
     server.kill();
     static_cast<void>(co_await as_result(db.ping()));  // may find the end of the connection
@@ -118,7 +118,7 @@ OURO_TEST_REAL("without a server for as long as the request may take, it says wh
 OURO_TEST_REAL("a server that stands still is given up after the request timeout") {
     redis_server server;
     redis::client_options options;
-    options.requests.request_timeout = 200ms;
+    options.link.requests.request_timeout = 200ms;
     options.connect_timeout = 200ms;
     options.repeats = 0;
     client db = co_await client::connect(url_of(server), options);
@@ -141,7 +141,7 @@ OURO_TEST_REAL("a server that stands still is given up after the request timeout
 OURO_TEST_REAL("a blocking command is given up when the server stands still beyond its time") {
     redis_server server;
     redis::client_options options;
-    options.requests.request_timeout = 200ms;
+    options.link.requests.request_timeout = 200ms;
     client db = co_await client::connect(url_of(server), options);
     const auto nothing = co_await db.blpop("list", 300ms);  // longer than a request may take
     CHECK_FALSE(nothing);

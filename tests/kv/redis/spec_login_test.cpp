@@ -38,7 +38,7 @@ OURO_TEST_REAL("a password where none is set is refused, and not ignored") {
     // A server without a password takes any for its default user from HELLO; AUTH refuses it.
     if (refused) CHECK(refused.code == redis::errc::wrong_password);
     redis::client_options old;
-    old.protocol = 2;
+    old.link.protocol = 2;
     const failure also =
         co_await failure_of(client::connect("redis://:secret@" + shared_redis().address(), old));
     CHECK(also.code == redis::errc::wrong_password);
@@ -65,7 +65,7 @@ OURO_TEST_REAL("a user that is taken away while it is connected gets a typed err
     client admin = co_await inside();
     co_await admin.command("ACL SETUSER", {"carol", "on", ">dance", "~*", "+@all"});
     redis::client_options options;
-    options.backoff.first = 5ms;
+    options.link.backoff.first = 5ms;
     client db = co_await client::connect("redis://carol:dance@" + guarded().address(), options);
     co_await db.set("a", 1);
     co_await admin.command("ACL DELUSER", "carol");

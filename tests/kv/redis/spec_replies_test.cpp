@@ -239,9 +239,9 @@ OURO_TEST("what breaks the rules ends the connection, and the next one works") {
 
 OURO_TEST("announced sizes above the limits are refused without waiting for their bytes") {
     redis::client_options options;
-    options.limits.bulk_bytes_max = 100;
-    options.limits.elements_max = 10;
-    options.limits.depth_max = 3;
+    options.link.limits.bulk_bytes_max = 100;
+    options.link.limits.elements_max = 10;
+    options.link.limits.depth_max = 3;
     for (const std::string wrong : {"$101\r\n", "*11\r\n", "%6\r\n", "*1\r\n*1\r\n*1\r\n*1\r\n"}) {
         fake_server server([wrong](const words_said& said, fake_caller&) {
             return said[0] == "PING" ? std::string("+PONG\r\n") : wrong;
@@ -258,7 +258,7 @@ OURO_TEST("announced sizes above the limits are refused without waiting for thei
 OURO_TEST_REAL("every type as the server sends it, over both versions") {
     for (const int protocol : {2, 3}) {
         redis::client_options options;
-        options.protocol = protocol;
+        options.link.protocol = protocol;
         client db = co_await fresh_client(options);
         auto mine = co_await db.lease();
         CHECK(co_await mine->command<std::string>("DEBUG PROTOCOL", "string") == "Hello World");

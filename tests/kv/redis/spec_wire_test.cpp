@@ -72,7 +72,7 @@ OURO_TEST("the greeting of RESP2 says the same with AUTH, CLIENT SETNAME and SEL
                        false);
     redis::client_options options;
     options.client_name = "me";
-    options.protocol = 2;
+    options.link.protocol = 2;
     const std::string at = "127.0.0.1:" + std::to_string(server.port());
     client db = co_await client::connect("redis://alice:secret@" + at + "/7", options);
     REQUIRE(server.heard().size() == 3);
@@ -190,7 +190,7 @@ OURO_TEST_REAL("a value of many megabytes passes, and small ones are not lost be
 OURO_TEST("a bulk string at our limit passes, and one byte more does not") {
     fake_server server(echo);
     redis::client_options options;
-    options.limits.bulk_bytes_max = 5000;
+    options.link.limits.bulk_bytes_max = 5000;
     client db = co_await client::connect(server.url(), options);
     const std::string most(5000, 'x');
     CHECK(co_await db.get(most) == most);

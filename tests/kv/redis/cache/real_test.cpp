@@ -194,7 +194,7 @@ OURO_TEST_REAL("a server or a user that cannot track is told") {
     CHECK(refused.error() == redis::errc::no_permission);
     co_await db.close();
     redis_server plain;
-    db = co_await connect(plain, {.protocol = 2});
+    db = co_await connect(plain, {.link = {.protocol = 2}});
     const auto old = co_await as_result(cache::on(db));
     CHECK(old.error() == redis::errc::no_protocol);
     co_await db.close();

@@ -56,8 +56,8 @@ const std::string& url_of_cluster() {
 
 redis::cluster_options quickly() {
     redis::cluster_options options;
-    options.backoff.first = options.retry.first = 200us;
-    options.backoff.ceiling = options.retry.ceiling = 1ms;
+    options.link.backoff.first = options.retry.first = 200us;
+    options.link.backoff.ceiling = options.retry.ceiling = 1ms;
     return options;
 }
 

@@ -43,7 +43,7 @@ OURO_TEST_REAL("a replica takes over under load") {
     redis_cluster& nodes = shared_cluster();
     // Until the others have voted, which they do only so often, the old master answers nobody.
     auto db = co_await cluster::connect(url_of(nodes.node(0)),
-                                        {.requests = {.request_timeout = patience}});
+                                        {.link = {.requests = {.request_timeout = patience}}});
     tally of;
     co_await under_load(db, of, "over:", fail_over);
     CHECK(of.wrong == 0);

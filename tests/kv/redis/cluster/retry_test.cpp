@@ -46,7 +46,8 @@ OURO_TEST("TRYAGAIN behind ASK is waited for where it was said, for as long as t
 OURO_TEST("TRYAGAIN that does not pass is told as such, and not as too many redirections") {
     for (const bool in_transaction : {false, true}) {
         fake_cluster nodes(2);
-        auto db = co_await cluster::connect(nodes.url(), {.requests = {.request_timeout = 1s}});
+        auto db =
+            co_await cluster::connect(nodes.url(), {.link = {.requests = {.request_timeout = 1s}}});
         const std::string tag = "{" + key_of(nodes, 0) + "}";
         nodes.begin_move(tag, 1);
         std::error_code why;
@@ -82,7 +83,7 @@ OURO_TEST("a move that is called off while TRYAGAIN is waited for leads back") {
 OURO_TEST("what was sent once is not told to be unsent when its repetition was not sent") {
     fake_cluster nodes(1);
     auto db = co_await cluster::connect(
-        nodes.url(), {.repeat_writes = true, .requests = {.request_timeout = 2s}});
+        nodes.url(), {.repeat_writes = true, .link = {.requests = {.request_timeout = 2s}}});
     nodes.instead = [&](fake_node& at, const words_said& said,
                         fake_peer&) -> std::optional<std::string> {
         if (said[0] != "INCR") return {};
@@ -106,7 +107,8 @@ OURO_TEST("what was sent once is not told to be unsent when its repetition was n
 
 OURO_TEST("what was sent in part is not told to be unsent") {
     fake_cluster nodes(2);
-    auto db = co_await cluster::connect(nodes.url(), {.requests = {.request_timeout = 1s}});
+    auto db =
+        co_await cluster::connect(nodes.url(), {.link = {.requests = {.request_timeout = 1s}}});
     const std::string here = key_of(nodes, 0), there = key_of(nodes, 1);
     nodes[1].stop();
     co_await sleep_for(100ms);

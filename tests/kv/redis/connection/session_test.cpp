@@ -95,7 +95,7 @@ OURO_TEST("a server that closes at any byte costs at most what was on its way") 
             },
             limit % 2 == 0);
         redis::client_options options;
-        options.protocol = 2;
+        options.link.protocol = 2;
         const auto db = co_await as_result(client::connect(server.url(), options));
         if (!db) continue;
         int answered = 0;
@@ -240,7 +240,8 @@ OURO_TEST("a line that is too long concerns whoever asked for it, and nobody els
         if (about == "both") return "*2\r\n+" + huge + "\r\n+" + huge + "\r\n";
         return echo(said, who);
     });
-    client db = co_await client::connect(server.url(), {.limits = {.line_bytes_max = 32}});
+    client db =
+        co_await client::connect(server.url(), {.link = {.limits = {.line_bytes_max = 32}}});
     auto batch = db.pipeline();
     std::vector<redis::handle<std::string>> asked;
     for (const char* about : {"a", "error", "b", "status", "c", "both", "d"})
@@ -276,7 +277,7 @@ OURO_TEST("a line without an end is cut off at the limit of a whole reply") {
         return said.back() == "endless" ? "+" + std::string(1000, 'x') : echo(said, who);
     });
     client db = co_await client::connect(
-        server.url(), {.limits = {.line_bytes_max = 32, .reply_bytes_max = 500}});
+        server.url(), {.link = {.limits = {.line_bytes_max = 32, .reply_bytes_max = 500}}});
     const auto got = co_await as_result(db.command<std::string>("SETRANGE", {"endless"}));
     CHECK(got.error() == ouro::errc::limit_exceeded);
     co_await ask(db, "on the next connection");
@@ -412,7 +413,7 @@ OURO_TEST("a server that answers nothing is given up after the request timeout")
         return echo(said, who);
     });
     redis::client_options options;
-    options.requests.request_timeout = 2s;
+    options.link.requests.request_timeout = 2s;
     client db = co_await client::connect(server.url(), options);
     const time_point begin = clock::now();
     const auto got = co_await as_result(db.append("a", "b"));
@@ -427,8 +428,8 @@ OURO_TEST("an idle connection is asked for a sign of life, and replaced when it 
         return who.number == 0 ? std::string() : echo(said, who);
     });
     redis::client_options options;
-    options.idle_ping = 10s;
-    options.requests.request_timeout = 1s;
+    options.link.idle_ping = 10s;
+    options.link.requests.request_timeout = 1s;
     client db = co_await client::connect(server.url(), options);
     co_await sleep_for(30s);
     CHECK(server.connections() == 2);
@@ -551,7 +552,7 @@ OURO_TEST("a server that says the password back has it shown to nobody") {
         false);
     for (const int protocol : {2, 3}) {
         redis::client_options options;
-        options.protocol = protocol;
+        options.link.protocol = protocol;
         const std::string url = "redis://alice:sesame@127.0.0.1:" + std::to_string(server.port());
         std::string shown;
         try {

@@ -28,7 +28,7 @@ redis_server& shared() {
     return server;
 }
 
-redis::pubsub_options speaking(int protocol) { return {.protocol = protocol}; }
+redis::pubsub_options speaking(int protocol) { return {.link = {.protocol = protocol}}; }
 
 /// The next message, as text: "news: hello", "n* news: hello", "(resumed)".
 task<std::string> next_of(subscriber& sub) {
@@ -174,7 +174,7 @@ OURO_TEST_REAL("a server that was started anew is told everything again") {
 OURO_TEST_REAL("without a server, subscribing fails with the reason") {
     redis_server server;
     redis::pubsub_options hasty;
-    hasty.requests.request_timeout = 300ms;
+    hasty.link.requests.request_timeout = 300ms;
     auto sub = co_await subscriber::connect(url_of(server), {}, hasty);
     server.kill();
     const auto refused = co_await as_result(sub.subscribe("a"));

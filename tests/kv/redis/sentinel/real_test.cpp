@@ -117,7 +117,8 @@ OURO_TEST_REAL("a client follows a failover that somebody has ordered") {
 OURO_TEST_REAL("a master that says nothing any more is left when the sentinels say so") {
     redis_sentinels group({.down_after = 500ms});
     redis_server& first = group.server(0);
-    sentinel_client db = co_await connect(group, {.client = {.requests = {.request_timeout = 1s}}});
+    sentinel_client db =
+        co_await connect(group, {.client = {.link = {.requests = {.request_timeout = 1s}}}});
     first.pause();
     const int refused = co_await write_until_done(db, "after");
     CHECK(refused > 0);
