@@ -53,7 +53,7 @@ class DevBuild(Build):
     """The one that the README's second command makes."""
 
     def __init__(self, tests):
-        super().__init__("dev", [], {"OURO_SETUP": "-Dwerror=true"}, tests)
+        super().__init__("dev", [], {"OURO_SETUP": "-Dwerror=true -Dtesting=true"}, tests)
         self.folder = ROOT / "build"
 
     def make(self, log):

@@ -34,12 +34,14 @@ def as_installed(project, build, flags):
     run("meson", "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", stage)
     # A package manager would put the staged files where the prefix says; we move the prefix.
     descriptions = list(stage.rglob("*.pc"))
+    testing = any(each.stem == "ouro_testing" for each in descriptions)
     for description in descriptions:
         text = description.read_text()
         print(text)
         assert "OURO_ALLOW" not in text, "what we allow our own sources is not said for a user's"
         description.write_text(re.sub("^prefix=", f"prefix={stage}", text, flags=re.M))
-    run("meson", "setup", "--wrap-mode=nofallback", *flags, project / "build", project,
+    run("meson", "setup", "--wrap-mode=nofallback", *flags,
+        f"-Dtesting={'enabled' if testing else 'disabled'}", project / "build", project,
         PKG_CONFIG_PATH=str(descriptions[0].parent))
 
 
@@ -57,7 +59,7 @@ def main(how, source, build, cpp_args, dashes, *compiler):
         else:
             as_installed(project, build, flags)
         run("ninja", "-C", project / "build")
-        run(project / "build/consumer")
+        run("meson", "test", "-C", project / "build", "--no-rebuild", "--verbose")
 
 
 main(*sys.argv[1:])

@@ -51,12 +51,15 @@ ROOMS = {
                 " kv/redis/client kv/redis/cache kv/redis/sentinel kv/redis/cluster"
                 " runtime. runtime runtime/time runtime/sync",
 
+    "kv/redis/testing": "kv/redis/wire net net/bytes runtime runtime/sync",
+
     "kv/memcached.": "net/session runtime.",
     "kv/memcached/wire": "kv/memcached. runtime.",
     "kv/memcached/connection": "kv/memcached. kv/memcached/wire net net/session"
                                " runtime. runtime runtime/time runtime/sync",
     "kv/memcached": "kv/memcached. kv/memcached/wire kv/memcached/connection net net/session"
                     " runtime. runtime runtime/time",
+    "kv/memcached/testing": "net net/bytes runtime runtime/sync",
 }
 
 UNITS_MAX = 15

@@ -3,9 +3,9 @@
 #include <ouro/tests/cancel_every_step.hpp>
 
 #include <ouro/kv/memcached/client.hpp>
+#include <ouro/kv/memcached/testing/fake_server.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/tests/kv/beside_others.hpp>
-#include <ouro/tests/kv/memcached/fake_server.hpp>
 
 #include <map>
 #include <memory>

@@ -1,9 +1,9 @@
 // Rings and their clients when there is no memory for the points of a ring.
 #include <ouro/kv/memcached/client.hpp>
 #include <ouro/kv/memcached/ring.hpp>
+#include <ouro/kv/memcached/testing/fake_server.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
-#include <ouro/tests/kv/memcached/fake_server.hpp>
 
 #include <cstdlib>
 #include <new>

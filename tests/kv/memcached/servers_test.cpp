@@ -1,12 +1,12 @@
 // Several servers: where keys are, and what happens when one goes away.
 #include <ouro/kv/memcached/client.hpp>
 #include <ouro/kv/memcached/md5.hpp>
+#include <ouro/kv/memcached/testing/fake_server.hpp>
 #include <ouro/net/resolver.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/memcached/dialects.hpp>
-#include <ouro/tests/kv/memcached/fake_server.hpp>
 #include <ouro/tests/net/names.hpp>
 
 #include <array>

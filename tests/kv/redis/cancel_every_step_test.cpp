@@ -2,9 +2,9 @@
 
 #include <ouro/tests/cancel_every_step.hpp>
 
-#include "fake_cluster.hpp"
 #include <ouro/kv/redis/client.hpp>
 #include <ouro/kv/redis/cluster.hpp>
+#include <ouro/kv/redis/testing/fake_cluster.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/tests/kv/beside_others.hpp>
 

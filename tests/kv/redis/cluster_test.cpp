@@ -1,11 +1,11 @@
 // A cluster that a test can tell what to say, on the simulated network.
 #include <ouro/kv/redis/cluster.hpp>
 
+#include <ouro/kv/redis/testing/fake_cluster.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
-#include <ouro/tests/kv/redis/fake_cluster.hpp>
 
 #include <string>
 #include <vector>

@@ -8,12 +8,12 @@
 #include <ouro/kv/redis/scan.hpp>
 #include <ouro/kv/redis/script.hpp>
 #include <ouro/kv/redis/sentinel.hpp>
+#include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/kv/redis/watch.hpp>
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sync/shared_channel.hpp>
-#include <ouro/tests/kv/redis/fake_server.hpp>
 
 #include <future>
 #include <memory>

@@ -1,9 +1,9 @@
 // What a session says first, and what it makes of servers and proxies that answer in their own way.
 #include <ouro/kv/redis/client.hpp>
 #include <ouro/kv/redis/connection/session.hpp>
+#include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
-#include <ouro/tests/kv/redis/fake_server.hpp>
 
 #include <algorithm>
 #include <string>

@@ -1,11 +1,11 @@
 // How connections are made again: how soon, where to, and how a dead one is noticed.
 #include <ouro/kv/redis/client.hpp>
 #include <ouro/kv/redis/connection/session.hpp>
+#include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/net/listener.hpp>
 #include <ouro/net/resolver.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
-#include <ouro/tests/kv/redis/fake_server.hpp>
 #include <ouro/tests/net/names.hpp>
 
 #include <memory>

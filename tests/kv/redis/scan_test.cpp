@@ -1,9 +1,9 @@
 #include <ouro/kv/redis/scan.hpp>
 
 #include <ouro/kv/redis/client.hpp>
+#include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/runtime/testing/sweep.hpp>
 #include <ouro/tests/kv/real.hpp>
-#include <ouro/tests/kv/redis/fake_server.hpp>
 #include <ouro/tests/kv/servers.hpp>
 
 #include <doctest/doctest.h>

@@ -1,10 +1,10 @@
 #include <ouro/kv/redis/sentinel.hpp>
 
 #include <ouro/kv/redis/cache.hpp>
+#include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
-#include <ouro/tests/kv/redis/fake_server.hpp>
 
 #include <map>
 #include <memory>

@@ -1,9 +1,9 @@
 // What the protocol knows of replies, seen through the whole client: each type of RESP2 and RESP3,
 // whole and byte by byte.
 #include <ouro/kv/redis/client.hpp>
+#include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/tests/kv/real.hpp>
-#include <ouro/tests/kv/redis/fake_server.hpp>
 #include <ouro/tests/kv/redis/real_client.hpp>
 
 #include <cmath>

@@ -1,9 +1,9 @@
 // What the protocol knows of requests and of the wire: framing, splitting, pipelining, limits.
 #include <ouro/kv/redis/client.hpp>
+#include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/tests/kv/real.hpp>
-#include <ouro/tests/kv/redis/fake_server.hpp>
 #include <ouro/tests/kv/redis/real_client.hpp>
 
 #include <string>

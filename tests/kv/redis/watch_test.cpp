@@ -1,9 +1,9 @@
 #include <ouro/kv/redis/watch.hpp>
 
+#include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sync/event.hpp>
 #include <ouro/tests/kv/real.hpp>
-#include <ouro/tests/kv/redis/fake_server.hpp>
 #include <ouro/tests/kv/redis/real_client.hpp>
 
 #include <map>

@@ -1,10 +1,10 @@
 #include <ouro/kv/memcached/connection/session.hpp>
 
 #include <ouro/kv/memcached/client.hpp>
+#include <ouro/kv/memcached/testing/fake_server.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/timeout.hpp>
-#include <ouro/tests/kv/memcached/fake_server.hpp>
 
 #include <memory>
 #include <optional>

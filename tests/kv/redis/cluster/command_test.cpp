@@ -1,9 +1,9 @@
 // Which commands a cluster takes, and where they go, beyond their keys.
 #include <ouro/kv/redis/cluster.hpp>
 #include <ouro/kv/redis/script.hpp>
+#include <ouro/kv/redis/testing/fake_cluster.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
-#include <ouro/tests/kv/redis/fake_cluster.hpp>
 
 #include <algorithm>
 #include <string>

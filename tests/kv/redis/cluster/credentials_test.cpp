@@ -2,8 +2,8 @@
 #include <ouro/kv/redis/credentials.hpp>
 
 #include <ouro/kv/redis/cluster.hpp>
+#include <ouro/kv/redis/testing/fake_cluster.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
-#include <ouro/tests/kv/redis/fake_cluster.hpp>
 
 #include <optional>
 #include <string>

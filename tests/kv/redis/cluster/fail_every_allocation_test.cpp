@@ -3,8 +3,8 @@
 
 #include <ouro/tests/fail_every_allocation.hpp>
 
-#include "../fake_cluster.hpp"
 #include <ouro/kv/redis/cluster.hpp>
+#include <ouro/kv/redis/testing/fake_cluster.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/scope.hpp>

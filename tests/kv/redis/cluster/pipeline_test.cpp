@@ -1,11 +1,11 @@
 // Pipelines, commands that are split, transactions and watches on a cluster that can be told what
 // to say, on the simulated network.
 #include <ouro/kv/redis/cluster.hpp>
+#include <ouro/kv/redis/testing/fake_cluster.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
-#include <ouro/tests/kv/redis/fake_cluster.hpp>
 
 #include <map>
 #include <set>

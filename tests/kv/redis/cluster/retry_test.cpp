@@ -1,8 +1,8 @@
 // How a cluster tries again, and what it says when that was in vain.
 #include <ouro/kv/redis/cluster.hpp>
+#include <ouro/kv/redis/testing/fake_cluster.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
-#include <ouro/tests/kv/redis/fake_cluster.hpp>
 
 #include <string>
 #include <string_view>

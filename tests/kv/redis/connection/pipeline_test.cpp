@@ -1,10 +1,10 @@
 #include <ouro/kv/redis/connection/pipeline.hpp>
 
+#include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/real.hpp>
-#include <ouro/tests/kv/redis/fake_server.hpp>
 #include <ouro/tests/kv/redis/real_client.hpp>
 
 #include <string>

@@ -1,11 +1,11 @@
 #include <ouro/kv/redis/connection/session.hpp>
 
 #include <ouro/kv/redis/client.hpp>
+#include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
-#include <ouro/tests/kv/redis/fake_server.hpp>
 
 #include <functional>
 #include <optional>

@@ -1,8 +1,8 @@
 #include <ouro/kv/redis/connection/transaction.hpp>
 
+#include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/tests/kv/real.hpp>
-#include <ouro/tests/kv/redis/fake_server.hpp>
 #include <ouro/tests/kv/redis/real_client.hpp>
 
 #include <string>

@@ -1,13 +1,13 @@
 #include <ouro/kv/redis/pubsub/pubsub.hpp>
 
 #include <ouro/kv/redis/client.hpp>
+#include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
-#include <ouro/tests/kv/redis/fake_server.hpp>
 
 #include <map>
 #include <memory>

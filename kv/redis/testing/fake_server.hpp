@@ -1,6 +1,7 @@
 // fake_server.hpp: a Redis server made of a function, for what real ones do not do when asked.
 #pragma once
 
+#include <ouro/kv/redis/testing/said.hpp>
 #include <ouro/net/bytes/reader.hpp>
 #include <ouro/net/listener.hpp>
 #include <ouro/net/stream.hpp>
@@ -18,8 +19,6 @@
 
 namespace ouro::testing {
 
-using words_said = std::vector<std::string>;
-
 /// One connection, as the answering function sees it.
 struct fake_caller {
     int number = 0;                            ///< 0 for the first connection
@@ -27,10 +26,6 @@ struct fake_caller {
     std::size_t piece = ~std::size_t{0};       ///< sends so many bytes at a time, in turns
     bool close = false;                        ///< set it to close behind the answer
 };
-
-inline std::string bulk(std::string_view text) {
-    return "$" + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n";
-}
 
 /// Listens on the simulated (or a real) loopback and answers each command with what a function
 /// returns: bytes, as they are. HELLO, CLIENT and SELECT are answered by itself unless told not to.
@@ -128,22 +123,6 @@ private:
             all.remove_prefix(now.size());
             if (!all.empty()) co_await yield();
         }
-    }
-
-    static task<words_said> read_command(net::reader& in) {
-        words_said said;
-        auto head = co_await as_result(in.read_line());
-        if (!head || !*head || (*head)->empty()) co_return said;
-        const int count = std::stoi(std::string((*head)->substr(1)));
-        for (int at = 0; at < count; ++at) {
-            auto length = co_await as_result(in.read_line());
-            if (!length || !*length) co_return words_said();
-            const std::size_t size = std::stoul(std::string((*length)->substr(1)));
-            auto word = co_await as_result(in.read_exactly(size + 2));
-            if (!word) co_return words_said();
-            said.emplace_back(reinterpret_cast<const char*>(word->data()), size);
-        }
-        co_return said;
     }
 
     std::shared_ptr<state> state_;

@@ -4,6 +4,7 @@
 // It is strict: ASKING counts for the next command of the same connection only.
 #pragma once
 
+#include <ouro/kv/redis/testing/said.hpp>
 #include <ouro/kv/redis/wire/slots.hpp>
 #include <ouro/net/bytes/reader.hpp>
 #include <ouro/net/listener.hpp>
@@ -23,12 +24,6 @@
 #include <vector>
 
 namespace ouro::testing {
-
-using words_said = std::vector<std::string>;
-
-inline std::string bulk(std::string_view text) {
-    return "$" + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n";
-}
 
 class fake_cluster;
 
@@ -81,7 +76,6 @@ private:
 
     static task<> accept_all(fake_node* self, std::shared_ptr<life> now);
     static task<> serve(fake_node* self, std::shared_ptr<life> now, fake_peer peer);
-    static task<words_said> read_command(net::reader& in);
     std::string answer(const words_said& said, fake_peer& peer);
     std::string execute(const words_said& said);
 
@@ -186,22 +180,6 @@ inline task<> fake_node::serve(fake_node* self, std::shared_ptr<life> now, fake_
         if (!sent || now->over) break;
     }
     co_await peer.stream->close();
-}
-
-inline task<words_said> fake_node::read_command(net::reader& in) {
-    words_said said;
-    auto head = co_await as_result(in.read_line());
-    if (!head || !*head || (*head)->empty()) co_return said;
-    const int count = std::stoi(std::string((*head)->substr(1)));
-    for (int at = 0; at < count; ++at) {
-        auto length = co_await as_result(in.read_line());
-        if (!length || !*length) co_return words_said();
-        const std::size_t size = std::stoul(std::string((*length)->substr(1)));
-        auto word = co_await as_result(in.read_exactly(size + 2));
-        if (!word) co_return words_said();
-        said.emplace_back(reinterpret_cast<const char*>(word->data()), size);
-    }
-    co_return said;
 }
 
 inline std::string fake_node::answer(const words_said& said, fake_peer& peer) {
