@@ -70,7 +70,7 @@ struct client_options {
 // Options stand in awaited expressions, where g++ 12 copies what braces make bit by bit.
 static_assert(std::is_trivially_copyable_v<client_options>);
 
-/// What comes with a store.
+/// Goes with a value that is stored.
 struct store_options {
     expiry ttl{};
     std::uint32_t flags = 0;  ///< any number; comes back with the value
@@ -83,8 +83,8 @@ enum class cas_result : std::uint8_t {
     not_found,  ///< the item is gone
 };
 
-/// What get_or_compute does about many tasks that miss the same key at once. Whoever finds it
-/// missing first claims it, in all clients of the server, and computes; the others wait.
+/// How get_or_compute protects a key that many tasks miss at once. The first one to find it missing
+/// claims it, in all clients of the server, and computes; the others wait.
 struct compute_options {
     expiry ttl{};                                           ///< of the computed value
     std::chrono::seconds claim = std::chrono::seconds(30);  ///< how long others rely on the claim
@@ -94,7 +94,7 @@ struct compute_options {
     std::uint32_t flags = 0;
 };
 
-/// What a get_or_compute has found.
+/// The outcome of a get_or_compute.
 struct sighting {
     enum class kind : std::uint8_t {
         found,    ///< a value, maybe a stale one that somebody else renews

@@ -40,7 +40,7 @@ inline std::error_code make_error_code(errc code) noexcept {
 /// `text` with every `secret` in it replaced by "***"; an empty one is none.
 std::string without_secret(std::string text, std::string_view secret);
 
-/// What the client throws: the code, the server and its words, and how far the request came.
+/// The exception of the client: the code, the server and its words, and how far the request came.
 class error : public std::system_error {
 public:
     /// `words` is the server's line, or why there is none; `server` is who was asked.

@@ -29,7 +29,7 @@ public:
 
     constexpr bool never() const noexcept { return seconds_ == 0 && !is_date_; }
 
-    /// What the server is told: 0, -1 for expired, seconds up to 30 days, or a Unix time. Nothing
+    /// The number for the server: 0, -1 for expired, seconds up to 30 days, or a Unix time. Nothing
     /// is kept beyond 2038-01-19, the last second the server's number can say.
     std::int32_t on_wire(std::chrono::system_clock::time_point now =
                              std::chrono::system_clock::now()) const noexcept;

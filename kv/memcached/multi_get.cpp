@@ -13,7 +13,7 @@ constexpr std::size_t batch_keys_max = 1000;
 
 using index_list = std::vector<std::uint32_t>;
 
-/// What a multi-get is about while it runs.
+/// The state of a multi-get while it runs.
 struct multi_get {
     client_core& core;
     std::span<const std::string_view> keys;

@@ -17,8 +17,8 @@ constexpr unsigned ketama_points_per_server = 160;
 constexpr unsigned points_per_digest = 4;
 constexpr unsigned consistent_points_per_server = 100;
 
-/// What a server's points are hashes of. The port is left out when it is the usual one, so that
-/// clients which name it and clients which do not agree.
+/// The text whose hashes are a server's points. The port is left out when it is the usual one, so
+/// that clients which name it and clients which do not agree.
 std::string point_name(const ring_server& one, unsigned number) {
     std::string name = one.host;
     if (one.port != default_port) (name += ':') += std::to_string(one.port);

@@ -13,11 +13,11 @@ namespace ouro::memcached {
 /// How keys are spread over servers. All of them move about 1/n of the keys when one of n servers
 /// comes or goes.
 enum class distribution : std::uint8_t {
-    /// What libmemcached calls KETAMA_WEIGHTED and php-memcached LIBKETAMA_COMPATIBLE: MD5, 160
-    /// points per server of average weight. The same keys on the same servers as there.
+    /// KETAMA_WEIGHTED of libmemcached, LIBKETAMA_COMPATIBLE of php-memcached: MD5, 160 points per
+    /// server of average weight. Keys lie on the same servers as there.
     ketama,
-    /// What libmemcached calls DISTRIBUTION_CONSISTENT, with its default hash: 100 points per
-    /// server, weights not regarded. Needs no MD5.
+    /// DISTRIBUTION_CONSISTENT of libmemcached, with its default hash: 100 points per server,
+    /// weights not regarded. Needs no MD5.
     consistent,
     /// Highest random weight: the server whose hash with the key is greatest. Spreads most evenly,
     /// honours weights, needs no MD5; each look-up asks every server.

@@ -24,7 +24,7 @@ struct server {
     std::uint32_t weight;  ///< of keys, in relation to the other servers'
 };
 
-/// What that means.
+/// The parts of a server's address.
 struct address {
     std::string host;        ///< without brackets; empty for a Unix socket
     std::uint16_t port = 0;  ///< 0 for a Unix socket

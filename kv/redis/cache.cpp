@@ -58,7 +58,7 @@ std::string_view text_of(const command& what) noexcept {
     return {reinterpret_cast<const char*>(what.bytes().data()), what.bytes().size()};
 }
 
-// What is said of a key that is not there: null, an empty collection, a length of 0.
+// A reply says that a key is not there: null, an empty collection, a length of 0.
 bool is_nothing(const value& what) noexcept {
     if (what.is_aggregate()) return what.empty();
     return what.is_null() || (what.kind() == type::integer && what.integer() == 0);
@@ -321,7 +321,7 @@ task<> cache_core::fly(std::shared_ptr<cache_core> self, cached_reply entry) {
     entry.entry().fetch.reset();
 }
 
-// What the server says.
+// Pushes of the server.
 
 void cache_core::pushed(const value& what) noexcept {
     if (what.size() < 2) return;

@@ -57,7 +57,7 @@ static_assert(std::is_trivially_copyable_v<cache_options>);
 template <class T>
 class cached_call;
 
-/// What a cache shares with the requests that it has under way.
+/// The part of a cache that it shares with its requests under way.
 class cache_core final : public std::enable_shared_from_this<cache_core> {
 public:
     cache_core(std::shared_ptr<client_core> client, const cache_options& options);

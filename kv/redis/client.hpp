@@ -31,9 +31,9 @@ namespace ouro::redis {
 /// sent then, reads are repeated, and a write that may have been done fails with
 /// net::fate::unanswered.
 ///
-/// What must not go on a connection that others share is errc::not_shareable, and says what to do
-/// instead: see obstacle. By its name a command that blocks goes on a leased connection; one that is
-/// about what its connection did before (WAIT, CLIENT ID) is not shareable, either: see lease().
+/// A command that must not go on a connection that others share fails with errc::not_shareable,
+/// whose words say what to do instead: see obstacle. command() leases a connection for one that
+/// blocks. One about what its connection did before (WAIT, CLIENT ID) needs a lease(), too.
 ///
 /// Worker-local. Cheap to move; copies share the connections, which close with the last of them.
 /// It must outlive what is awaited of it, and its pipelines and transactions.

@@ -10,7 +10,7 @@
 namespace ouro::redis {
 namespace {
 
-/// What is no use trying again: our own limits, and what a server will say every time.
+/// Trying again does not help: our own limits, and what a server will say every time.
 bool is_hopeless(std::error_code code) noexcept {
     if (code == ouro::errc::overloaded || code == ouro::errc::limit_exceeded ||
         code == ouro::errc::cancelled || code == std::errc::not_enough_memory)
@@ -76,7 +76,7 @@ std::span<routed_request*> cluster_core::ready_ones(std::span<routed_request*> l
     return left.first(ready);
 }
 
-// What became of the first `sent`; returns those that are not done, in their order.
+// Judges the first `sent`; returns those that are not done, in their order.
 std::span<routed_request*> cluster_core::settle(std::span<routed_request*> left, std::size_t sent,
                                                 bool may_wait) {
     const bool cancelled = current_cancellation() != cancel_reason::none;
@@ -184,7 +184,7 @@ task<> cluster_core::carry(leg& one, time_point deadline, bool leased) {
     if (leased && !one.all.front()->error_) one.all.front()->keep(std::move(own));
 }
 
-// What now?
+// The verdict on an attempt.
 
 cluster_core::verdict cluster_core::judge(routed_request& one) {
     const node_ptr was_at = one.node_;

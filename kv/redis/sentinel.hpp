@@ -16,8 +16,9 @@
 
 namespace ouro::redis {
 
-/// Reads from one server that copies the master: what was written a moment ago may not be there.
-/// A write is errc::read_only. Of this one connection; when it is lost, ask sentinel_client::replica() for another.
+/// Reads from one server that copies the master: what was written a moment ago may not be there. A
+/// write is errc::read_only. It has this one connection; when that is lost, ask
+/// sentinel_client::replica() for another.
 class replica_client : public door<replica_client> {
 public:
     explicit replica_client(std::shared_ptr<session> on) noexcept : session_(std::move(on)) {}

@@ -58,7 +58,7 @@ std::error_code find_fault(const request& what, const session_options& with) noe
     return {};
 }
 
-// What calls share.
+// The part that calls share.
 
 void call_base::begin_anew() noexcept {
     error_ = {};

@@ -46,7 +46,7 @@ private:
     std::array<char, 128> inside_;
 };
 
-/// What is wrong with a request before it is sent; zero: nothing.
+/// Finds what is wrong with a request before it is sent; zero: nothing.
 std::error_code find_fault(const request& what, const session_options& with) noexcept;
 
 /// The part that calls share: how they end.
@@ -105,7 +105,7 @@ enum class outcome : std::uint8_t { none, done, miss, not_stored, exists, not_fo
 ///     do co_await asked; while (asked.moves_on());
 ///     asked.check();
 ///
-/// What the request points to stays until then.
+/// The memory that the request points to stays until then.
 class call final : public call_base {
 public:
     /// Goes where the key's server is when it is awaited.

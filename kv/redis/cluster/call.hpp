@@ -30,7 +30,7 @@ struct behind {
     const cluster_call_base& other;
 };
 
-/// What does not depend on the type of the reply.
+/// The part of a call that does not depend on the type of the reply.
 class cluster_call_base : public routed_request {
 public:
     template <class... How>
@@ -68,7 +68,7 @@ public:
     const command& what() const noexcept { return command_; }
     /// How far it came, when it failed.
     net::fate how_far() const noexcept { return how_far_; }
-    /// What the server said, when it answered with an error.
+    /// The server's words, when it answered with an error.
     const std::string& words() const noexcept { return words_; }
 
 protected:

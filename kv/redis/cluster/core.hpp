@@ -65,13 +65,14 @@ struct cluster_options {
     std::string_view client_name = {};         ///< CLIENT SETNAME; copied when connecting
     credential_source* credentials = nullptr;  ///< who we are at every node; see client_options
     duration connect_timeout = std::chrono::seconds(1);  ///< then it counts as gone for now
-    /// How each connection is made and kept; its request_timeout is for a command with all it meets.
+    /// How each connection is made and kept; its request_timeout is for a command with all that it
+    /// meets.
     link_options link = {};
 };
 // g++ 12 copies what stands in an awaited expression byte by byte.
 static_assert(std::is_trivially_copyable_v<cluster_options>);
 
-/// What a cluster client has done since it was made.
+/// Counts what a cluster client has done since it was made.
 struct cluster_figures {
     std::uint64_t moved = 0;             ///< MOVED, followed
     std::uint64_t asked = 0;             ///< ASK, followed

@@ -59,7 +59,7 @@ void cluster_map::forget_all_but(std::vector<node_ptr> wanted) noexcept {
 }
 
 void cluster_map::move(std::uint16_t slot, const node_endpoint& to) {
-    // What needs memory comes first: table and shards stand beside each other.
+    // The allocations come first: table and shards stand beside each other.
     shards_.reserve(shards_.size() + 1);
     members perhaps = members_of({to, {}});
     const std::uint16_t number = table_.add({to, {}});

@@ -13,7 +13,7 @@
 
 namespace ouro::redis {
 
-/// Who answers reads.
+/// The nodes that answer reads.
 enum class read_preference : std::uint8_t {
     master,    ///< the master of the slot: what was written is read
     replicas,  ///< its replicas in turn, the master when none answers; may be a little behind

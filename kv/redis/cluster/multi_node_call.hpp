@@ -15,7 +15,7 @@
 
 namespace ouro::redis {
 
-/// What is asked of one of several nodes.
+/// The part of a command that is for one of several nodes.
 class request_part final : public routed_request {
 public:
     /// The bytes must stay until it has ended.

@@ -83,7 +83,7 @@ public:
     node_connection& reads() noexcept { return reads_; }
     /// A connection of one's own.
     net::pool<connection>::acquire_op lease();
-    /// What a session for this node alone needs, such as one for pub/sub.
+    /// The options of a session for this node alone, such as one for pub/sub.
     const session_options& how() const noexcept { return how_; }
 
     /// How long a PING takes, smoothed; zero: it was never asked.
@@ -91,7 +91,7 @@ public:
     /// A PING took so long.
     void measured(duration took) noexcept;
 
-    /// What is leased is closed when it comes back, and not lent again.
+    /// Leased connections are closed when they come back, and not lent again.
     void retire_leased();
     /// Lets go of all connections; who uses one keeps it until he is done.
     void drop() noexcept;

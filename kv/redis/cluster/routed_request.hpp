@@ -59,7 +59,7 @@ private:
     friend class cluster_core;
     friend class node_batch;
 
-    /// What to send; the same bytes whenever it is asked.
+    /// The bytes to send; the same whenever it is asked.
     virtual std::span<const std::byte> bytes() const noexcept = 0;
     /// How many replies that has.
     virtual std::uint32_t replies() const noexcept { return 1; }
@@ -80,8 +80,8 @@ private:
     void accept(const value& from);
     /// The attempt has failed on the way.
     void lost(std::error_code why, net::fate how_far) noexcept;
-    /// Whoever made it is told why it has no reply. What was sent and not answered in any of its
-    /// attempts is not unsent, whatever became of the last one.
+    /// Its maker is told why it has no reply. A request that was sent and not answered in any
+    /// attempt is not unsent, whatever became of the last one.
     void give_up() noexcept;
     /// The connection of its node that it goes on, …
     node_connection& way() const noexcept { return way_through(*node_); }

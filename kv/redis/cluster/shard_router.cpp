@@ -15,14 +15,14 @@ namespace {
 // Between two attempts, when no node would have a channel for a reason that passes.
 constexpr duration retry_delay = std::chrono::milliseconds(100);
 
-/// What comes from a node is passed on at once; its own queue sets no limit.
+/// Messages of a node are passed on at once; its own queue sets no limit.
 inbox_options unlimited() noexcept {
     inbox_options limits;
     limits.messages_max = limits.bytes_max = std::numeric_limits<std::size_t>::max() / 2;
     return limits;
 }
 
-/// What asking again, here or elsewhere, will not change.
+/// Asking again, here or elsewhere, will not change it.
 bool is_final(std::error_code code) noexcept {
     return code == errc::no_permission || code == errc::no_auth || code == errc::wrong_password ||
            code == errc::unknown_command || code == errc::server_error || code == errc::too_large;
@@ -30,7 +30,7 @@ bool is_final(std::error_code code) noexcept {
 
 }  // namespace
 
-/// What a call has added, until it has succeeded.
+/// The channels that a call has added, until it has succeeded.
 class shard_router::claim {
 public:
     claim(shard_router& on, const std::vector<std::string>& names) : on_(on) {

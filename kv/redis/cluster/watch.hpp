@@ -38,7 +38,7 @@ public:
         if (own_) own_.discard();
     }
 
-    /// What went wrong between begin and end. True when all of it can be tried again: because a
+    /// Judges a failure between begin and end. True when all of it can be tried again: because a
     /// watched key was changed, or because the slot is elsewhere by now; nothing was done then.
     bool may_try_again(const std::exception_ptr& failure, bool executing);
     /// Waits a little, before that.

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <ouro/kv/redis/commands/commands.hpp>
-#include <ouro/kv/redis/value.hpp>
 #include <ouro/kv/redis/wire/command.hpp>
 
 #include <initializer_list>

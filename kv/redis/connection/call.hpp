@@ -18,7 +18,7 @@ namespace ouro::redis {
 /// Says that the session of a call is shared with others: what must not go there is refused.
 struct among_others {};
 
-/// What does not depend on the type of the reply.
+/// The part of a call that does not depend on the type of the reply.
 class call_base : public request {
 public:
     template <class... How>
@@ -48,7 +48,7 @@ public:
     const command& what() const noexcept { return command_; }
     /// How far it came, when it failed.
     net::fate how_far() const noexcept { return how_far_; }
-    /// What the server said, when it answered with an error.
+    /// The server's words, when it answered with an error.
     const std::string& words() const noexcept { return words_; }
 
     void describe(leaf_description& into) const override;

@@ -17,7 +17,7 @@ class resolver;
 
 namespace ouro::redis {
 
-/// What the options of all doors have, as their member `link`:
+/// The options that all doors have in common, as their member `link`:
 ///
 ///     co_await client::connect(where, {.link = {.protocol = 2}});
 ///

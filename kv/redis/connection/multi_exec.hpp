@@ -12,8 +12,8 @@
 
 namespace ouro::redis {
 
-/// What a transaction is on the wire. Whoever has it sends its bytes, hands it the replies in their
-/// order, and looks at the outcome; each command's own reply goes to the batch.
+/// A transaction on the wire. Its owner sends its bytes, hands it the replies in their order, and
+/// looks at the outcome; each command's own reply goes to the batch.
 class multi_exec {
 public:
     /// Of a batch that has at least one command when this is prepared, and does not change then.
@@ -38,7 +38,7 @@ public:
     /// Zero when all commands have run: see transaction::exec.
     std::error_code error() const noexcept { return error_; }
     void throw_if_failed() const;
-    /// What the server said when it refused: the words of the first command that it did not queue,
+    /// The server's words when it refused: those of the first command that it did not queue,
     /// or of EXEC.
     const std::string& words() const noexcept { return words_; }
     net::fate how_far() const noexcept { return how_far_; }

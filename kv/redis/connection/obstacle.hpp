@@ -9,7 +9,7 @@
 
 namespace ouro::redis {
 
-/// What speaks against a shared connection.
+/// The reason why a command may not go on a shared connection.
 enum class obstacle : std::uint8_t {
     none,
     changes,   ///< it changes what the connection is: SELECT, MULTI, MONITOR, CLIENT REPLY
@@ -36,7 +36,7 @@ bool blocks(const command& what) noexcept;
 /// Whether it leaves the connection as another one than it was, as far as is known.
 bool changes_connection(const command& what) noexcept;
 
-/// What is thrown where a command is refused before it is sent: errc::not_shareable, and why.
+/// The exception for a command that is refused before it is sent: errc::not_shareable, and why.
 error refusal_of(std::string_view name, obstacle why);
 
 }  // namespace ouro::redis

@@ -158,7 +158,7 @@ public:
 
 private:
     void connected() noexcept override {
-        // What was announced while it was away is asked for.
+        // It asks for announcements that it has missed.
         if (std::exchange(was_connected_, true)) core_.woken_.set();
     }
     void pushed(const value& what) noexcept override {
@@ -263,7 +263,7 @@ task<> sentinel_core::reauthenticate(std::shared_ptr<sentinel_core> self) {
     if (failure) std::rethrow_exception(failure);
 }
 
-// What it does.
+// Its work.
 
 task<> sentinel_core::guide(std::shared_ptr<sentinel_core> self) {
     while (!self->stopped_) {
@@ -389,7 +389,7 @@ void sentinel_core::settled_perhaps() noexcept {
     decided_.set();
 }
 
-// What it is told.
+// The news it gets.
 
 void sentinel_core::announced(std::string_view message) {
     const std::optional<switch_message> read = read_switch(message);

@@ -53,7 +53,7 @@ struct sentinel_options {
 };
 static_assert(std::is_trivially_copyable_v<sentinel_options>);
 
-/// What has happened, counted since it was made.
+/// Counts of what has happened since it was made.
 struct sentinel_figures {
     std::uint64_t rounds = 0;         ///< of questions to the sentinels
     std::uint64_t failed_rounds = 0;  ///< without a good answer

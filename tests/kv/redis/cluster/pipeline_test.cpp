@@ -289,6 +289,22 @@ OURO_TEST("a command that is refused in a transaction is told, and nothing is do
     co_await db.close();
 }
 
+OURO_TEST("a MULTI that a node refuses makes the transaction fail, with the node's words") {
+    fake_cluster nodes(1);
+    auto db = co_await cluster::connect(nodes.url());
+    nodes.instead = [](fake_node&, const words_said& said, fake_peer&) -> answer {
+        if (said[0] == "MULTI") return "-NOPERM no permission to run 'multi'\r\n";
+        if (said[0] == "EXEC") return "-ERR EXEC without MULTI\r\n";
+        return "$1\r\nx\r\n";
+    };
+    auto tx = db.transaction();
+    const auto got = tx.get("a");
+    const auto refused = co_await as_result(tx.exec());
+    CHECK(refused.error() == redis::errc::no_permission);
+    CHECK(got.as_result().error() == redis::errc::no_permission);
+    co_await db.close();
+}
+
 OURO_TEST("a watch is done over when a key was changed, and where the slot is by then") {
     fake_cluster nodes(2);
     auto db = co_await cluster::connect(nodes.url());

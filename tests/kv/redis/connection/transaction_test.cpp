@@ -147,11 +147,12 @@ OURO_TEST_REAL("a command too large for Redis stops all of it before anything is
     client db = co_await fresh_client();
     const std::vector<std::string_view> keys(redis::command_words_max, "k");
     auto tx = db.transaction();
-    tx.set("a", 1);
+    const auto set = tx.set("a", 1);
     tx.del(keys);
     const failure refused = co_await failure_of(tx.exec());
     CHECK(refused.code == redis::errc::too_large);
     CHECK(refused.how_far == net::fate::unsent);
+    CHECK(set.as_result().error() == redis::errc::too_large);
     CHECK(co_await db.exists("a") == 0);
     co_await db.close();
 }
