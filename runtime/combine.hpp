@@ -34,8 +34,7 @@ template <class Awaitable>
     requires(!is_task<std::decay_t<Awaitable>>::value)
 task<await_value<Awaitable>> into_task(Awaitable&& awaitable) {
     // From here on the group answers for it: one that is refused never begins its branches.
-    if constexpr (std::derived_from<std::remove_reference_t<Awaitable>, leaf>)
-        awaitable.note_awaited(*executor::current().running());
+    pass_on_awaited(awaitable, *executor::current().running());
     return await_in_task<Awaitable>(static_cast<Awaitable&&>(awaitable));
 }
 

@@ -114,6 +114,10 @@ public:
         settle();
         return timed(take_result(inner_));
     }
+    void note_awaited(promise_base& frame) noexcept {
+        leaf::note_awaited(frame);
+        pass_on_awaited(inner_, frame);
+    }
 
 private:
     void arm_timer() noexcept {
@@ -166,6 +170,10 @@ public:
     auto await_result() {
         const leaving outer{*this};
         return take_result(inner_);
+    }
+    void note_awaited(promise_base& frame) noexcept {
+        leaf::note_awaited(frame);
+        pass_on_awaited(inner_, frame);
     }
 
 private:

@@ -145,6 +145,15 @@ public:
     /// The frame that runs now; null between resumptions.
     promise_base* running() const noexcept { return running_; }
 
+    /// True for what lies on the machine's stack within this turn: it is gone before anything runs
+    /// that is not running yet.
+    bool ends_with_resumption(const void* what) const noexcept {
+        constexpr std::uintptr_t gone_already = 16 * 1024;  // of a function that has returned
+        const auto at = reinterpret_cast<std::uintptr_t>(what);
+        const auto top = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+        return at < turn_began_ && at > top - gone_already;
+    }
+
     // What it is made of.
 
     reactor& io() noexcept { return *io_; }
@@ -184,7 +193,7 @@ public:
     // Its life, called by run().
 
     /// One turn: posted calls, due timers, ready tasks, turn-end list, submit and reap.
-    void turn() noexcept;
+    [[gnu::noinline]] void turn() noexcept;
 
     /// True when nothing is ready and nothing can ever become so.
     bool stuck() const noexcept;
@@ -210,8 +219,9 @@ private:
     promise_base* running_ = nullptr;
     chain* ended_ = nullptr;
     loop_observer* observer_ = nullptr;
-    int budget_ = 0;     // resumptions left in this turn
-    int next_look_ = 0;  // the budget at which the clock is read
+    int budget_ = 0;                 // resumptions left in this turn
+    int next_look_ = 0;              // the budget at which the clock is read
+    std::uintptr_t turn_began_ = 0;  // where its stack begins; 0 between turns
     int inline_left_ = 0;
     int expected_posts_ = 0;
     unsigned worker_;

@@ -36,11 +36,15 @@ public:
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) {
+        note_awaited(by.promise());
         if (!begin()) return false;
         way_.emplace(perform());
         way_->borrowed().await_suspend(by);
         return true;
     }
+
+    /// See leaf::note_awaited.
+    void note_awaited(promise_base&) noexcept { awaited_ = true; }
 
     const command& what() const noexcept { return command_; }
     /// How far it came, when it failed.
@@ -52,7 +56,12 @@ protected:
     template <class... How>
     explicit cluster_call_base(cluster_core& by, How&&... how)
         : by_(by), command_(std::forward<How>(how)...) {}
-    ~cluster_call_base() = default;
+    ~cluster_call_base() {
+#ifndef OURO_NO_ASSERT
+        if (!awaited_) [[unlikely]]
+            never_awaited("redis cluster call");
+#endif
+    }
 
     /// Reads a reply that is no error.
     virtual std::error_code read(const value& from) = 0;
@@ -90,6 +99,7 @@ private:
     std::optional<task<>> way_;
     std::optional<block_time> wait_;  // of a command that blocks
     bool has_node_ = false;
+    bool awaited_ = false;
     errand* self_ = this;
     std::error_code error_;
     std::exception_ptr thrown_;  // by a decoder
@@ -107,7 +117,7 @@ private:
 /// request_policy. Throws redis::error; `as_result` gives the code alone. The door it came from
 /// must live until then.
 template <class T>
-class [[nodiscard]] cluster_call final : public cluster_call_base {
+class [[nodiscard, gnu::warn_unused]] cluster_call final : public cluster_call_base {
 public:
     template <class... How>
     explicit cluster_call(cluster_core& by, How&&... how)
@@ -147,7 +157,7 @@ private:
 };
 
 template <>
-class [[nodiscard]] cluster_call<void> final : public cluster_call_base {
+class [[nodiscard, gnu::warn_unused]] cluster_call<void> final : public cluster_call_base {
 public:
     template <class... How>
     explicit cluster_call(cluster_core& by, How&&... how)

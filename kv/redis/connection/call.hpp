@@ -23,7 +23,9 @@ class call_base : public request {
 public:
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) noexcept {
-        return begin() && start(by.promise());
+        if (begin()) return start(by.promise());
+        note_awaited(by.promise());  // and refused
+        return false;
     }
 
     /// Waits as long as the server does, not only for the session's request timeout.
@@ -44,7 +46,7 @@ protected:
         if (command_.info().is(command_flag::read_only) || on.options().repeat_writes)
             repeat(on.options().repeats);
     }
-    ~call_base() = default;
+    ~call_base() { assert_awaited("redis call"); }
 
     /// Ends with errc::not_shareable if it must not go where others ask, too.
     void be_considerate() noexcept { obstacle_ = obstacle_of(command_); }
@@ -85,7 +87,7 @@ private:
 /// await. Cancelling it takes back what was not sent, and else lets its reply pass by. The door it
 /// came from must live until then.
 template <class T>
-class [[nodiscard]] call final : public call_base {
+class [[nodiscard, gnu::warn_unused]] call final : public call_base {
 public:
     explicit call(session& on, verb what, std::span<const arg> arguments = {})
         : call_base(on, what, arguments) {}
@@ -113,7 +115,7 @@ private:
 };
 
 template <>
-class [[nodiscard]] call<void> final : public call_base {
+class [[nodiscard, gnu::warn_unused]] call<void> final : public call_base {
 public:
     explicit call(session& on, verb what, std::span<const arg> arguments = {})
         : call_base(on, what, arguments) {}
