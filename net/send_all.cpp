@@ -43,12 +43,7 @@ bool send_all_op::suspend(promise_base& frame) noexcept {
         if (!rest_.empty() && !advance()) return true;
         on_.end_write();
     }
-    if (executor::current().spend()) {
-        unwait();
-        return false;
-    }
-    resume();
-    return true;
+    return answered_at_once();
 }
 
 /// Submits until an operation is in flight or nothing is left to do; true in the latter case.

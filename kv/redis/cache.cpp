@@ -67,13 +67,13 @@ bool is_nothing(const value& what) noexcept {
 }  // namespace
 
 /// One connection: whether the server tells us on it what changes.
-class cache_core::line final : public session_observer {
+class cache_core::tracked_session final : public session_observer {
 public:
-    line(cache_core& of, session& on) : core_(of), session_(on) {
+    tracked_session(cache_core& of, session& on) : core_(of), session_(on) {
         on.add_setup(of.tracking_);
         on.add_observer(*this);
     }
-    ~line() { let_go(); }
+    ~tracked_session() { let_go(); }
 
     void let_go() {
         if (!linked()) return;
@@ -112,8 +112,8 @@ private:
 /// A command on its way, with what stands before and behind it.
 class cache_core::flight final : public request {
 public:
-    flight(cache_core& of, line& on, cache_entry& into) noexcept
-        : request(on.on(), 1), core_(of), line_(on), entry_(into) {
+    flight(cache_core& of, tracked_session& on, cache_entry& into) noexcept
+        : request(on.on(), 1), core_(of), on_(on), entry_(into) {
         begin();
         set_replies(1U + caching_left_ + life_left_);
     }
@@ -126,7 +126,7 @@ public:
     }
 
     void describe(leaf_description& into) const override {
-        into.text("redis cache at " + to_string(line_.on().where()));
+        into.text("redis cache at " + to_string(on_.on().where()));
     }
 
 private:
@@ -194,14 +194,14 @@ private:
     }
 
     void land() noexcept {
-        entry_.origin = &line_;
-        core_.store_.land(entry_, keep_ && !entry_.error && line_.tracks());
+        entry_.origin = &on_;
+        core_.store_.land(entry_, keep_ && !entry_.error && on_.tracks());
     }
 
     cache_core& core_;
-    line& line_;
+    tracked_session& on_;
     cache_entry& entry_;
-    std::uint8_t repeats_left_ = line_.on().options().repeats;
+    std::uint8_t repeats_left_ = on_.on().options().repeats;
     bool caching_left_ = false;  // replies to come: that of CLIENT CACHING, …
     bool has_value_ = false;
     bool life_left_ = false;  // … and that of PTTL
@@ -225,8 +225,8 @@ cache_core::~cache_core() { shut(); }
 task<> cache_core::track() {
     const auto self = shared_from_this();
     for (const auto& each : client_->sessions())
-        lines_.push_back(std::make_unique<line>(*this, *each));
-    for (const auto& each : lines_) {
+        sessions_.push_back(std::make_unique<tracked_session>(*this, *each));
+    for (const auto& each : sessions_) {
         session& on = each->on();
         call<void> asked(on, tracking_);
         const result<void> told = co_await as_result(asked);
@@ -241,9 +241,9 @@ task<> cache_core::track() {
 void cache_core::shut() noexcept {
     if (shut_) return;
     shut_ = true;
-    for (const auto& each : lines_) each->let_go();
+    for (const auto& each : sessions_) each->let_go();
     store_.for_each_under_way([](cache_entry& each) {
-        if (each.errand) each.errand->cancel();
+        if (each.fetch) each.fetch->cancel();
     });
     store_.drop_all();
 }
@@ -266,10 +266,10 @@ bool cache_core::is_tracked(std::string_view key) const noexcept {
                                [&](const std::string& each) { return key.starts_with(each); });
 }
 
-cache_core::line& cache_core::line_of(const session& on) const noexcept {
+cache_core::tracked_session& cache_core::tracked(const session& on) const noexcept {
     std::size_t at = 0;
-    while (&lines_[at]->on() != &on) ++at;
-    return *lines_[at];
+    while (&sessions_[at]->on() != &on) ++at;
+    return *sessions_[at];
 }
 
 result<cached_reply> cache_core::look_up(const command& what, duration ttl) {
@@ -286,9 +286,9 @@ result<cached_reply> cache_core::look_up(const command& what, duration ttl) {
     ++figures_.misses;
     cached_reply made = make_entry(what, key);
     made.entry().asked_at = now;
-    store_.begin(made.entry(), is_tracked(key) && lines_.front()->will_track());
+    store_.begin(made.entry(), is_tracked(key) && sessions_.front()->will_track());
     try {
-        made.entry().errand.emplace(spawn(fly(shared_from_this(), made)));
+        made.entry().fetch.emplace(spawn(fly(shared_from_this(), made)));
     } catch (...) {
         store_.land(made.entry(), false);
         throw;
@@ -314,11 +314,11 @@ cached_reply cache_core::make_entry(const command& what, std::string_view key) c
 }
 
 task<> cache_core::fly(std::shared_ptr<cache_core> self, cached_reply entry) {
-    flight asked(*self, self->line_of(self->client_->shared()), entry.entry());
+    flight asked(*self, self->tracked(self->client_->shared()), entry.entry());
     do {
         co_await asked;
     } while (asked.take_again());
-    entry.entry().errand.reset();
+    entry.entry().fetch.reset();
 }
 
 // What the server says.

@@ -81,17 +81,17 @@ public:
     wait_list& nobody() noexcept { return nobody_; }
 
 private:
-    class line;
+    class tracked_session;
     class flight;
 
     static task<> fly(std::shared_ptr<cache_core> self, cached_reply entry);
     cached_reply make_entry(const command& what, std::string_view key) const;
     bool is_tracked(std::string_view key) const noexcept;
-    line& line_of(const session& on) const noexcept;
+    tracked_session& tracked(const session& on) const noexcept;
     void pushed(const value& what) noexcept;
 
     std::shared_ptr<client_core> client_;
-    std::vector<std::unique_ptr<line>> lines_;
+    std::vector<std::unique_ptr<tracked_session>> sessions_;
     const std::vector<std::string> prefixes_;
     const bool broadcast_;
     const duration ttl_;

@@ -25,13 +25,13 @@ bool is_hopeless(std::error_code code) noexcept {
 // The loop. Everything that the cluster says of where and when is heeded here and below, and
 // nowhere else.
 
-task<> cluster_core::deliver(std::span<errand*> left, duration patience, bool leased) {
+task<> cluster_core::deliver(std::span<routed_request*> left, duration patience, bool leased) {
     const time_point deadline =
         patience == duration::max() ? time_point::max() : after(clock::now(), patience);
     backoff wait(options_.retry);
-    for (errand* const each : left) each->begin();
+    for (routed_request* const each : left) each->begin();
     for (bool first = true; !left.empty(); first = false) {
-        std::span<errand*> now = ready_ones(left);
+        std::span<routed_request*> now = ready_ones(left);
         if (now.empty()) {
             ++figures_.waits;
             const time_point until = std::min(deadline, after(clock::now(), wait.next()));
@@ -44,7 +44,7 @@ task<> cluster_core::deliver(std::span<errand*> left, duration patience, bool le
         if (now.size() > 1 || leased) {
             co_await carry_all(now, limit, leased);
         } else if (choose(*now.front())) {
-            convoy alone(*now.front()->session_, *now.front());
+            node_batch alone(*now.front()->session_, *now.front());
             if (limit == time_point::max())
                 co_await alone;
             else
@@ -53,7 +53,7 @@ task<> cluster_core::deliver(std::span<errand*> left, duration patience, bool le
         const bool may_wait = !closed_ && clock::now() < deadline && !wait.exhausted();
         left = settle(left, now.size(), may_wait);
     }
-    for (errand* const each : left) each->give_up();
+    for (routed_request* const each : left) each->give_up();
 }
 
 task<> cluster_core::rest(backoff& wait) {
@@ -63,10 +63,10 @@ task<> cluster_core::rest(backoff& wait) {
 }
 
 // Those that need not wait, in front.
-std::span<errand*> cluster_core::ready_ones(std::span<errand*> left) {
-    std::vector<errand*> waiting;
+std::span<routed_request*> cluster_core::ready_ones(std::span<routed_request*> left) {
+    std::vector<routed_request*> waiting;
     std::size_t ready = 0;
-    for (errand* each : left) {
+    for (routed_request* each : left) {
         if (each->waits_)
             waiting.push_back(each);
         else
@@ -77,11 +77,12 @@ std::span<errand*> cluster_core::ready_ones(std::span<errand*> left) {
 }
 
 // What became of the first `sent`; returns those that are not done, in their order.
-std::span<errand*> cluster_core::settle(std::span<errand*> left, std::size_t sent, bool may_wait) {
+std::span<routed_request*> cluster_core::settle(std::span<routed_request*> left, std::size_t sent,
+                                                bool may_wait) {
     const bool cancelled = current_cancellation() != cancel_reason::none;
     std::size_t kept = 0;
     for (std::size_t at = 0; at < left.size(); ++at) {
-        errand& one = *left[at];
+        routed_request& one = *left[at];
         verdict next = verdict::later;
         if (at < sent) {
             const bool unanswered = !one.error_ && one.taken_ < one.replies();
@@ -104,7 +105,7 @@ std::span<errand*> cluster_core::settle(std::span<errand*> left, std::size_t sen
 
 // Where to.
 
-cluster_core::node_ptr cluster_core::node_for(errand& one) {
+cluster_core::node_ptr cluster_core::node_for(routed_request& one) {
     const bool follows = one.first_ && one.node_ == one.first_;
     one.at_replica_ = follows && one.first_at_replica_;
     if (one.node_) return one.node_;
@@ -120,7 +121,7 @@ cluster_core::node_ptr cluster_core::node_for(errand& one) {
 }
 
 // Finds the node and its session. False when there is none: the attempt has failed.
-bool cluster_core::choose(errand& one) {
+bool cluster_core::choose(routed_request& one) {
     one.attempt();
     one.node_ = node_for(one);
     if (closed_ || !one.node_) {
@@ -129,9 +130,9 @@ bool cluster_core::choose(errand& one) {
             net::fate::unsent);
         return false;
     }
-    node_line& line = one.line();
-    one.session_ = line.get();
-    if (!one.session_) one.lost(line.trouble(), net::fate::unsent);
+    node_connection& through = one.way();
+    one.session_ = through.get();
+    if (!one.session_) one.lost(through.trouble(), net::fate::unsent);
     return one.session_ != nullptr;
 }
 
@@ -140,12 +141,12 @@ bool cluster_core::choose(errand& one) {
 struct cluster_core::leg {
     node_ptr node;
     std::shared_ptr<session> on;
-    std::vector<errand*> all;
+    std::vector<routed_request*> all;
 };
 
-task<> cluster_core::carry_all(std::span<errand*> now, time_point deadline, bool leased) {
+task<> cluster_core::carry_all(std::span<routed_request*> now, time_point deadline, bool leased) {
     std::vector<leg> legs;
-    for (errand* const each : now) {
+    for (routed_request* const each : now) {
         if (!choose(*each)) continue;
         const auto same = [each](const leg& known) { return known.on == each->session_; };
         auto found = std::find_if(legs.begin(), legs.end(), same);
@@ -168,13 +169,13 @@ task<> cluster_core::carry(leg& one, time_point deadline, bool leased) {
     if (leased || one.all.size() >= options_.dedicated_from) {
         auto got = co_await as_result(with_deadline(deadline, one.node->lease()));
         if (!got) {
-            for (errand* const each : one.all) each->lost(got.error(), net::fate::unsent);
+            for (routed_request* const each : one.all) each->lost(got.error(), net::fate::unsent);
             co_return;
         }
         own = std::move(*got);
         on = &own->session();
     }
-    convoy together(*on, one.all);
+    node_batch together(*on, one.all);
     if (leased) together.add_patience();
     if (deadline == time_point::max())
         co_await together;
@@ -185,7 +186,7 @@ task<> cluster_core::carry(leg& one, time_point deadline, bool leased) {
 
 // What now?
 
-cluster_core::verdict cluster_core::judge(errand& one) {
+cluster_core::verdict cluster_core::judge(routed_request& one) {
     const node_ptr was_at = one.node_;
     const bool asked = std::exchange(one.asking_, false);
     if (!one.pinned_) one.node_.reset();
@@ -219,7 +220,8 @@ cluster_core::verdict cluster_core::judge(errand& one) {
     }
 }
 
-cluster_core::verdict cluster_core::redirect(errand& one, const node_ptr& was_at, bool asked) {
+cluster_core::verdict cluster_core::redirect(routed_request& one, const node_ptr& was_at,
+                                             bool asked) {
     const std::optional<redirection> said = read_redirection(one.words_, was_at->where());
     if (!said || one.pinned_) return verdict::done;  // the words are the error
     if (one.redirects_++ == options_.redirects_max) {
@@ -235,8 +237,8 @@ cluster_core::verdict cluster_core::redirect(errand& one, const node_ptr& was_at
     }
     ++figures_.moved;
     // Sent on to where it was: then this connection leads elsewhere, and another may not.
-    node_line& line = was_at->commands();
-    if (one.node_ == was_at && !asked && line.present() == one.session_) line.drop();
+    node_connection& through = was_at->commands();
+    if (one.node_ == was_at && !asked && through.present() == one.session_) through.drop();
     const bool news = map_.master_of(said->slot) != one.node_;
     if (news) map_.move(said->slot, said->to);
     want_refresh(one.node_);
@@ -245,11 +247,11 @@ cluster_core::verdict cluster_core::redirect(errand& one, const node_ptr& was_at
 }
 
 // It failed on the way.
-cluster_core::verdict cluster_core::came_back(errand& one, const node_ptr& was_at) {
+cluster_core::verdict cluster_core::came_back(routed_request& one, const node_ptr& was_at) {
     if (closed_ || is_hopeless(one.error_)) return verdict::done;
     want_refresh();
     if (one.how_far_ == net::fate::unsent) {
-        if (was_at) one.line_of(*was_at).set_trouble(one.error_);
+        if (was_at) one.way_through(*was_at).set_trouble(one.error_);
     } else if (!one.repeatable_ || one.repeats_++ == options_.repeats) {
         return verdict::done;
     }

@@ -18,20 +18,9 @@ bool fill_await::suspend(promise_base& frame) noexcept {
         error_ = errc::cancelled;
         return false;
     }
-    executor& here = executor::current();
-    if (over()) {
-        if (here.spend()) return false;
-        here.make_ready(frame);  // nothing to wait for, only others to let run
-        return true;
-    }
+    if (over()) return executor::current().answered_at_once(frame);
     wait_regardless(frame);
-    if (receive()) return true;
-    if (here.spend()) {
-        unwait();
-        return false;
-    }
-    resume();
-    return true;
+    return receive() || answered_at_once();
 }
 
 // True when nothing is left to wait for; the outcome is then in the derived object or in error_.

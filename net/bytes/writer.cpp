@@ -377,13 +377,8 @@ bool writer::wait_op::suspend(promise_base& frame) noexcept {
         error_ = errc::cancelled;
         return false;
     }
-    executor& here = executor::current();
     error_ = core_->error();
-    if (error_ || core_->reached(*this)) {
-        if (here.spend()) return false;
-        here.make_ready(frame);  // nothing to wait for, only others to let run
-        return true;
-    }
+    if (error_ || core_->reached(*this)) return executor::current().answered_at_once(frame);
     wait_regardless(frame);
     core_->add(*this);
     return true;

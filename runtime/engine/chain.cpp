@@ -34,10 +34,7 @@ void chain::ended() noexcept { OURO_ASSERT(!"a chain without an owner ended"); }
 
 bool give_way_if_cancelled(promise_base& frame) noexcept {
     if (!frame.owner->cancelled()) return false;
-    executor& here = executor::current();
-    if (here.spend()) return false;
-    here.make_ready(frame);
-    return true;
+    return executor::current().answered_at_once(frame);
 }
 
 bool leaf::wait(promise_base& frame) noexcept {
@@ -75,6 +72,11 @@ void leaf::unwait() noexcept {
     OURO_ASSERT(chain_ && chain_->leaf_ == this);
     chain_->leaf_ = nullptr;
     chain_ = nullptr;
+}
+
+bool leaf::answered_at_once() noexcept {
+    unwait();
+    return executor::current().answered_at_once(*frame_);
 }
 
 void leaf::resume() noexcept {

@@ -109,6 +109,10 @@ protected:
     /// frame is already running again.
     void unwait() noexcept;
 
+    /// Stops waiting since it was answered meanwhile, without having suspended: see
+    /// executor::answered_at_once, and return what it returns.
+    bool answered_at_once() noexcept;
+
     bool waiting() const noexcept { return chain_ != nullptr; }
     promise_base* frame() const noexcept { return frame_; }
     chain* waiting_chain() const noexcept { return chain_; }

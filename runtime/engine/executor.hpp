@@ -138,6 +138,15 @@ public:
     /// Takes one unit of the running task's budget for completing without suspending. When it
     /// answers false, the task must go to the back of the ready queue.
     bool spend() noexcept { return --inline_left_ >= 0; }
+    /// What `frame` awaits was answered without waiting: false when it goes on at once, true when
+    /// its budget is used up and it goes on after everything that is ready now. It is what
+    /// await_suspend returns.
+    bool answered_at_once(promise_base& frame) noexcept {
+        if (spend()) [[likely]]
+            return false;
+        make_ready(frame);
+        return true;
+    }
 
     /// A number in [0, bound) for choices that are to be fair, not secret; `bound` is positive.
     std::size_t draw(std::size_t bound) noexcept;

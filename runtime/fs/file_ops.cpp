@@ -30,12 +30,7 @@ bool file_op::suspend(promise_base& frame) noexcept {
     }
     if (!usable()) {
         result_ = -EBADF;
-        if (executor::current().spend()) {
-            unwait();
-            return false;
-        }
-        resume();
-        return true;
+        return answered_at_once();
     }
     begin_use();
     if (executor::current().io().performs_files()) {

@@ -194,12 +194,7 @@ bool accept_op::suspend(promise_base& frame) noexcept {
     } else {
         error_ = -EBADF;
     }
-    if (executor::current().spend()) {
-        unwait();
-        return false;
-    }
-    leaf::resume();
-    return true;
+    return answered_at_once();
 }
 
 void accept_op::finish(descriptor taken, int error) noexcept {

@@ -20,12 +20,7 @@ bool io_await::suspend(promise_base& frame) noexcept {
         result_ = -EBADF;
     }
     // Completed without suspending; a task that does so again and again must yield in between.
-    if (executor::current().spend()) {
-        unwait();
-        return false;
-    }
-    resume();
-    return true;
+    return answered_at_once();
 }
 
 void io_await::completed(std::int32_t result, std::uint32_t flags) noexcept {

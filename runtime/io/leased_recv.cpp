@@ -43,12 +43,7 @@ bool leased_recv_op::suspend(promise_base& frame) noexcept {
     } else {
         error_ = error_of(-EBADF);
     }
-    if (executor::current().spend()) {
-        unwait();
-        return false;
-    }
-    resume();
-    return true;
+    return answered_at_once();
 }
 
 void leased_recv_op::start() noexcept {

@@ -9,6 +9,7 @@
 //   4. Capacity 0 is a rendezvous: there are no slots, and rule 3 is all there is.
 #pragma once
 
+#include <ouro/runtime/sync/holding.hpp>
 #include <ouro/runtime/sync/ring.hpp>
 #include <ouro/runtime/sync/wait_list.hpp>
 
@@ -104,6 +105,13 @@ public:
     bool empty() const noexcept { return items_.empty(); }
 
 private:
+    struct share {
+        static void give_back(channel& of) noexcept {
+            --of.permits_;
+            of.permit_used();
+        }
+    };
+
     bool slot_free() const noexcept { return items_.size() + permits_ < items_.capacity(); }
     bool can_send() const noexcept {
         return slot_free() || (capacity() == 0 && !receivers_.empty());
@@ -124,27 +132,15 @@ private:
 
 /// A slot of a channel, kept free for one value. Gives it back when it dies unused.
 template <class T>
-class [[nodiscard]] channel<T>::permit {
+class [[nodiscard]] channel<T>::permit : public holding<channel, share> {
 public:
     /// Holds no slot.
     permit() noexcept = default;
-    permit(permit&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
-    permit& operator=(permit other) noexcept {
-        std::swap(of_, other.of_);
-        return *this;
-    }
-    ~permit() {
-        if (!of_) return;
-        --of_->permits_;
-        of_->permit_used();
-    }
-
-    explicit operator bool() const noexcept { return of_ != nullptr; }
 
     /// Sends without waiting and without fail, also after close(). Once.
     void send(T value) noexcept {
-        OURO_ASSERT(of_ != nullptr && "channel: sent by a permit that was used or moved from");
-        channel& of = *std::exchange(of_, nullptr);
+        OURO_ASSERT(*this && "channel: sent by a permit that was used or moved from");
+        channel& of = this->let_go();
         --of.permits_;
         of.put(std::move(value));
         of.permit_used();
@@ -153,9 +149,7 @@ public:
 private:
     friend class channel;
 
-    explicit permit(channel& of) noexcept : of_(&of) {}
-
-    channel* of_ = nullptr;
+    explicit permit(channel& of) noexcept : holding<channel, share>(of) {}
 };
 
 /// Somebody who waits for a slot: with a value to put into it, or to reserve it.

@@ -6,9 +6,7 @@ bool condition::wait_op::suspend(promise_base& frame) noexcept {
     note_awaited(frame);
     if (frame.owner->cancelled()) {
         interrupted_ = true;
-        if (may_go_on(executor::current())) return false;
-        executor::current().make_ready(frame);
-        return true;
+        return executor::current().answered_at_once(frame);
     }
     wait_in(of_.waiters_, frame);
     lock_.unlock();

@@ -50,7 +50,7 @@ private:
 class [[nodiscard, gnu::warn_unused]] condition::wait_op final : public waiter {
 public:
     wait_op(condition& of, mutex::guard& held) noexcept
-        : waiter("condition"), of_(of), lock_(*held.of_) {}
+        : waiter("condition"), of_(of), lock_(held.of()) {}
     ~wait_op() { assert_awaited(what()); }
 
     bool await_ready() const noexcept { return false; }

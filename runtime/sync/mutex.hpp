@@ -1,9 +1,8 @@
 // mutex.hpp: one task at a time; the lock is handed to whoever has waited longest.
 #pragma once
 
+#include <ouro/runtime/sync/holding.hpp>
 #include <ouro/runtime/sync/wait_list.hpp>
-
-#include <utility>
 
 namespace ouro {
 
@@ -37,6 +36,10 @@ public:
 private:
     friend class condition;
 
+    struct share {
+        static void give_back(mutex& of) noexcept { of.unlock(); }
+    };
+
     bool take() noexcept {
         if (locked_) return false;
         locked_ = true;
@@ -56,35 +59,22 @@ private:
 };
 
 /// Holds the lock of a mutex until it dies or `unlock()` is called.
-class [[nodiscard]] mutex::guard {
+class [[nodiscard]] mutex::guard : public holding<mutex, share> {
 public:
     /// Holds nothing.
     guard() noexcept = default;
-    guard(guard&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
-    guard& operator=(guard other) noexcept {
-        std::swap(of_, other.of_);
-        return *this;
-    }
-    ~guard() {
-        if (of_) of_->unlock();
-    }
-
-    /// Whether it holds a lock.
-    explicit operator bool() const noexcept { return of_ != nullptr; }
 
     /// Gives the lock back before the guard dies.
     void unlock() noexcept {
-        OURO_ASSERT(of_ != nullptr && "mutex: unlocked by a guard that holds nothing");
-        std::exchange(of_, nullptr)->unlock();
+        OURO_ASSERT(*this && "mutex: unlocked by a guard that holds nothing");
+        give_back();
     }
 
 private:
     friend class mutex;
     friend class condition;
 
-    explicit guard(mutex& of) noexcept : of_(&of) {}
-
-    mutex* of_ = nullptr;
+    explicit guard(mutex& of) noexcept : holding(of) {}
 };
 
 /// Waits for the lock; see mutex::lock.

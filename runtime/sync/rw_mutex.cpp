@@ -15,8 +15,8 @@ void rw_mutex::admit() noexcept {
 }
 
 rw_mutex::shared_guard rw_mutex::guard::downgrade() noexcept {
-    OURO_ASSERT(of_ != nullptr && "rw_mutex: downgraded by a guard that holds nothing");
-    rw_mutex& lock = *std::exchange(of_, nullptr);
+    OURO_ASSERT(*this && "rw_mutex: downgraded by a guard that holds nothing");
+    rw_mutex& lock = let_go();
     lock.written_ = false;
     lock.readers_ = 1;
     lock.admit();

@@ -1,10 +1,10 @@
 // rw_mutex.hpp: many readers or one writer, in the order of their arrival.
 #pragma once
 
+#include <ouro/runtime/sync/holding.hpp>
 #include <ouro/runtime/sync/wait_list.hpp>
 
 #include <cstddef>
-#include <utility>
 
 namespace ouro {
 
@@ -44,6 +44,13 @@ public:
 private:
     class turn;
 
+    struct whole {
+        static void give_back(rw_mutex& of) noexcept { of.unlock(); }
+    };
+    struct share {
+        static void give_back(rw_mutex& of) noexcept { of.unlock_shared(); }
+    };
+
     bool take() noexcept {
         if (written_ || readers_ > 0) return false;
         written_ = true;
@@ -72,24 +79,15 @@ private:
 };
 
 /// Holds a rw_mutex as its writer.
-class [[nodiscard]] rw_mutex::guard {
+class [[nodiscard]] rw_mutex::guard : public holding<rw_mutex, whole> {
 public:
     /// Holds nothing.
     guard() noexcept = default;
-    guard(guard&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
-    guard& operator=(guard other) noexcept {
-        std::swap(of_, other.of_);
-        return *this;
-    }
-    ~guard() {
-        if (of_) of_->unlock();
-    }
 
-    explicit operator bool() const noexcept { return of_ != nullptr; }
-
+    /// Gives the lock back before the guard dies.
     void unlock() noexcept {
-        OURO_ASSERT(of_ != nullptr && "rw_mutex: unlocked by a guard that holds nothing");
-        std::exchange(of_, nullptr)->unlock();
+        OURO_ASSERT(*this && "rw_mutex: unlocked by a guard that holds nothing");
+        give_back();
     }
 
     /// Goes on as a reader, without a moment in which another writer could come in. Readers that
@@ -99,38 +97,25 @@ public:
 private:
     friend class rw_mutex;
 
-    explicit guard(rw_mutex& of) noexcept : of_(&of) {}
-
-    rw_mutex* of_ = nullptr;
+    explicit guard(rw_mutex& of) noexcept : holding(of) {}
 };
 
 /// Holds a rw_mutex as one of its readers.
-class [[nodiscard]] rw_mutex::shared_guard {
+class [[nodiscard]] rw_mutex::shared_guard : public holding<rw_mutex, share> {
 public:
     /// Holds nothing.
     shared_guard() noexcept = default;
-    shared_guard(shared_guard&& other) noexcept : of_(std::exchange(other.of_, nullptr)) {}
-    shared_guard& operator=(shared_guard other) noexcept {
-        std::swap(of_, other.of_);
-        return *this;
-    }
-    ~shared_guard() {
-        if (of_) of_->unlock_shared();
-    }
 
-    explicit operator bool() const noexcept { return of_ != nullptr; }
-
+    /// Gives the lock back before the guard dies.
     void unlock() noexcept {
-        OURO_ASSERT(of_ != nullptr && "rw_mutex: unlocked by a guard that holds nothing");
-        std::exchange(of_, nullptr)->unlock_shared();
+        OURO_ASSERT(*this && "rw_mutex: unlocked by a guard that holds nothing");
+        give_back();
     }
 
 private:
     friend class rw_mutex;
 
-    explicit shared_guard(rw_mutex& of) noexcept : of_(&of) {}
-
-    rw_mutex* of_ = nullptr;
+    explicit shared_guard(rw_mutex& of) noexcept : holding(of) {}
 };
 
 /// A place in the queue of a rw_mutex.

@@ -1,11 +1,11 @@
 // semaphore.hpp: counts permits; waiters are served in arrival order.
 #pragma once
 
+#include <ouro/runtime/sync/holding.hpp>
 #include <ouro/runtime/sync/wait_list.hpp>
 
 #include <cstddef>
 #include <limits>
-#include <utility>
 
 namespace ouro {
 
@@ -52,6 +52,11 @@ public:
     std::size_t available() const noexcept { return free_; }
 
 private:
+    struct share {
+        void give_back(semaphore& of) const noexcept { of.release(count); }
+        std::size_t count = 0;
+    };
+
     bool take(std::size_t count) noexcept {
         if (!waiters_.empty() || count > free_) return false;
         free_ -= count;
@@ -66,40 +71,28 @@ private:
 };
 
 /// Permits of a semaphore; gives them back when it dies.
-class [[nodiscard]] semaphore::permit {
+class [[nodiscard]] semaphore::permit : public holding<semaphore, share> {
 public:
     /// Holds nothing.
     permit() noexcept = default;
-    permit(permit&& other) noexcept
-        : of_(std::exchange(other.of_, nullptr)), count_(other.count_) {}
-    permit& operator=(permit other) noexcept {
-        std::swap(of_, other.of_);
-        std::swap(count_, other.count_);
-        return *this;
-    }
-    ~permit() {
-        if (of_) of_->release(count_);
-    }
 
-    explicit operator bool() const noexcept { return of_ != nullptr; }
-    std::size_t count() const noexcept { return of_ ? count_ : 0; }
+    std::size_t count() const noexcept { return *this ? share().count : 0; }
 
     /// Gives them back now.
     void release() noexcept {
-        OURO_ASSERT(of_ != nullptr && "semaphore: released by a permit that holds nothing");
-        std::exchange(of_, nullptr)->release(count_);
+        OURO_ASSERT(*this && "semaphore: released by a permit that holds nothing");
+        give_back();
     }
 
     /// Keeps them out without an owner; semaphore::release brings them back.
-    void forget() noexcept { of_ = nullptr; }
+    void forget() noexcept {
+        if (*this) let_go();
+    }
 
 private:
     friend class semaphore;
 
-    permit(semaphore& of, std::size_t count) noexcept : of_(&of), count_(count) {}
-
-    semaphore* of_ = nullptr;
-    std::size_t count_ = 0;
+    permit(semaphore& of, std::size_t count) noexcept : holding(of, {count}) {}
 };
 
 /// Waits for permits; see semaphore::acquire.

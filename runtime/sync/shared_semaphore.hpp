@@ -1,11 +1,11 @@
 // shared_semaphore.hpp: counts permits across workers and threads; served in arrival order.
 #pragma once
 
+#include <ouro/runtime/sync/holding.hpp>
 #include <ouro/runtime/sync/shared_waiter.hpp>
 
 #include <cstddef>
 #include <mutex>
-#include <utility>
 
 namespace ouro {
 
@@ -48,6 +48,11 @@ public:
     std::size_t available() const noexcept;
 
 private:
+    struct share {
+        void give_back(shared_semaphore& of) const noexcept { of.release(count); }
+        std::size_t count = 0;
+    };
+
     bool take(std::size_t count) noexcept;
     void grant(shared_wait_list& woken) noexcept;
 
@@ -58,40 +63,28 @@ private:
 };
 
 /// Permits of a shared_semaphore; gives them back when it dies, on whatever thread.
-class [[nodiscard]] shared_semaphore::permit {
+class [[nodiscard]] shared_semaphore::permit : public holding<shared_semaphore, share> {
 public:
     /// Holds nothing.
     permit() noexcept = default;
-    permit(permit&& other) noexcept
-        : of_(std::exchange(other.of_, nullptr)), count_(other.count_) {}
-    permit& operator=(permit other) noexcept {
-        std::swap(of_, other.of_);
-        std::swap(count_, other.count_);
-        return *this;
-    }
-    ~permit() {
-        if (of_) of_->release(count_);
-    }
 
-    explicit operator bool() const noexcept { return of_ != nullptr; }
-    std::size_t count() const noexcept { return of_ ? count_ : 0; }
+    std::size_t count() const noexcept { return *this ? share().count : 0; }
 
     /// Gives them back now.
     void release() noexcept {
-        OURO_ASSERT(of_ != nullptr && "shared_semaphore: released by a permit that holds nothing");
-        std::exchange(of_, nullptr)->release(count_);
+        OURO_ASSERT(*this && "shared_semaphore: released by a permit that holds nothing");
+        give_back();
     }
 
     /// Keeps them out without an owner; shared_semaphore::release brings them back.
-    void forget() noexcept { of_ = nullptr; }
+    void forget() noexcept {
+        if (*this) let_go();
+    }
 
 private:
     friend class shared_semaphore;
 
-    permit(shared_semaphore& of, std::size_t count) noexcept : of_(&of), count_(count) {}
-
-    shared_semaphore* of_ = nullptr;
-    std::size_t count_ = 0;
+    permit(shared_semaphore& of, std::size_t count) noexcept : holding(of, {count}) {}
 };
 
 /// Waits for permits; see shared_semaphore::acquire.

@@ -108,13 +108,7 @@ protected:
 
     /// Ends the operation without suspending, or, when the budget is used up, after everything
     /// that is ready. Returns what await_suspend has to return.
-    bool go_on(promise_base& frame) noexcept {
-        executor& here = executor::current();
-        if (here.spend()) [[likely]]
-            return false;
-        here.make_ready(frame);
-        return true;
-    }
+    bool go_on(promise_base& frame) noexcept { return executor::current().answered_at_once(frame); }
 
     /// Suspends the frame until it is woken or cancelled.
     void suspend_in(shared_wait_list& queue, promise_base& frame) noexcept {

@@ -50,7 +50,7 @@ private:
 std::error_code find_fault(const request& what, const session_options& with) noexcept;
 
 /// The part that calls share: how they end.
-class call_base : public waiter {
+class call_base : public pending_request {
 public:
     /// Zero when it was answered, and not with an error.
     std::error_code error_code() const noexcept { return error_; }
@@ -66,7 +66,7 @@ public:
     const session& asked() const noexcept { return static_cast<const session&>(on()); }
 
 protected:
-    explicit call_base(session& first) noexcept : waiter(first, 1) {}
+    explicit call_base(session& first) noexcept : pending_request(first, 1) {}
     ~call_base() { assert_awaited("memcached call"); }
 
     bool refuse(std::error_code why) noexcept;

@@ -282,7 +282,7 @@ std::error_code session::deliver(const reply& from, bool last) {
         if (is_old || is_unknown) return errc::wrong_opaque;
         due_opaque_ = from.opaque + (last ? 1 : 0);
     }
-    auto* const who = static_cast<waiter*>(next());
+    auto* const who = static_cast<pending_request*>(next());
     if (who == nullptr) return drop(from, last);
     const bool doubtful = from.what == status::client_error && who->carries_a_value();
     if (const std::error_code wrong = who->take(from, last)) return wrong;

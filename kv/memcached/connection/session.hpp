@@ -44,7 +44,7 @@ struct session_options {
 };
 
 /// A request as a session of memcached knows it: it takes replies.
-class waiter : public net::exchange {
+class pending_request : public net::exchange {
 public:
     /// Takes a reply, which is valid during the call; `is_last` says that the exchange has no
     /// other one to come on this slot. An error says that the reply cannot be this one's: it ends
@@ -56,7 +56,7 @@ public:
 
 protected:
     using net::exchange::exchange;
-    ~waiter() = default;
+    ~pending_request() = default;
 };
 
 /// Is told what becomes of a server. Called from the session's loop; must not end its life.

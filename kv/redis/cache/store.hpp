@@ -69,7 +69,7 @@ public:
     const void* origin = nullptr;  // the connection it was read on
     time_point asked_at;           // it is no older
     time_point expires_at = time_point::max();
-    std::optional<join_handle<void>> errand;  // the task that asks for it
+    std::optional<join_handle<void>> fetch;  // the task that asks for it
     bool under_way = true;
     wait_list waiters;  // empty unless it is under way
 

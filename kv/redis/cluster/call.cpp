@@ -1,6 +1,6 @@
 #include <ouro/kv/redis/cluster/call.hpp>
 
-#include <ouro/kv/redis/cluster/scattered.hpp>
+#include <ouro/kv/redis/cluster/multi_node_call.hpp>
 
 #include <new>
 #include <utility>
@@ -33,25 +33,25 @@ task<> cluster_call_base::perform() {
     const redis::command_info& info = command_.info();
     const bool waits = wait_ || blocks(command_);
     if (!waits && !has_node_) {
-        std::unique_ptr<scattered> parts = scattered::plan(by_, info, command_.bytes());
+        std::unique_ptr<multi_node_call> parts = multi_node_call::plan(by_, info, command_.bytes());
         if (parts) return scatter(std::move(parts));
     }
     const std::optional<std::uint16_t> said = command_.said_slot();
     set_slot(said ? said : slot_of_command(info, command_.bytes()));
     set_reads(slot() && !has_node_ && info.is(command_flag::read_only) && !has_cursor(info));
     set_repeatable(info.is(command_flag::read_only) || by_.options().repeat_writes);
-    const std::span<errand*> alone(&self_, 1);
+    const std::span<routed_request*> alone(&self_, 1);
     if (!waits) return by_.deliver(alone);
     const bool for_ever =
         wait_.value_or(block_time()) <= block_time::zero() || by_.patience() == duration::max();
     return by_.deliver(alone, for_ever ? duration::max() : *wait_ + by_.patience(), true);
 }
 
-task<> cluster_call_base::scatter(std::unique_ptr<scattered> parts) {
-    std::vector<errand*> under_way;
-    for (const auto& each : parts->errands()) under_way.push_back(each.get());
+task<> cluster_call_base::scatter(std::unique_ptr<multi_node_call> parts) {
+    std::vector<routed_request*> under_way;
+    for (const auto& each : parts->requests()) under_way.push_back(each.get());
     co_await by_.deliver(under_way);
-    if (const part_errand* const failed = parts->failure()) {
+    if (const request_part* const failed = parts->failure()) {
         fail(failed->error, failed->words, parts->how_far());
         co_return;
     }

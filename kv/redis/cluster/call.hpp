@@ -16,7 +16,7 @@
 
 namespace ouro::redis {
 
-class scattered;
+class multi_node_call;
 
 /// The obstacle in the way of a command of a whole cluster, rather than of one of its nodes.
 obstacle obstacle_in_cluster(const command& what) noexcept;
@@ -31,7 +31,7 @@ struct behind {
 };
 
 /// What does not depend on the type of the reply.
-class cluster_call_base : public errand {
+class cluster_call_base : public routed_request {
 public:
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>
@@ -66,7 +66,7 @@ protected:
     /// Reads a reply that is no error.
     virtual std::error_code read(const value& from) = 0;
 
-    using errand::follow;
+    using routed_request::follow;
     void set_wait(block_time wait) noexcept { wait_ = wait; }
     void set_node(cluster_core::node_ptr node) noexcept {
         has_node_ = true;
@@ -87,7 +87,7 @@ protected:
 private:
     bool begin();
     task<> perform();
-    task<> scatter(std::unique_ptr<scattered> parts);
+    task<> scatter(std::unique_ptr<multi_node_call> parts);
 
     std::span<const std::byte> bytes() const noexcept final { return command_.bytes(); }
     void take(const value& from) final;
@@ -100,7 +100,7 @@ private:
     std::optional<block_time> wait_;  // of a command that blocks
     bool has_node_ = false;
     bool awaited_ = false;
-    errand* self_ = this;
+    routed_request* self_ = this;
     std::error_code error_;
     std::exception_ptr thrown_;  // by a decoder
     std::string words_;

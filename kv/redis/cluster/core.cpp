@@ -86,8 +86,8 @@ task<> cluster_core::closed(std::shared_ptr<cluster_core> self) {
     const std::vector<node_ptr> nodes = self->map_.known();
     std::vector<std::shared_ptr<session>> sessions;
     for (const node_ptr& node : nodes) {
-        for (node_line* const line : {&node->commands(), &node->reads()})
-            if (line->present()) sessions.push_back(line->present());
+        for (node_connection* const through : {&node->commands(), &node->reads()})
+            if (through->present()) sessions.push_back(through->present());
     }
     self->close();
     for (const auto& each : sessions) co_await each->closed();
@@ -99,8 +99,8 @@ task<> cluster_core::reauthenticate(std::shared_ptr<cluster_core> self) {
     std::vector<std::shared_ptr<session>> live;
     for (const node_ptr& node : self->map_.known()) {
         node->retire_leased();
-        for (node_line* const line : {&node->commands(), &node->reads()})
-            if (line->present()) live.push_back(line->present());
+        for (node_connection* const through : {&node->commands(), &node->reads()})
+            if (through->present()) live.push_back(through->present());
     }
     std::exception_ptr failure;
     for (const auto& each : live) {

@@ -1,12 +1,12 @@
 // core.hpp: what the doors to one cluster share: the map, its upkeep, the way to a slot.
 //
-//   errand ──deliver──> node of its slot ──convoy──> session of the node
-//      ^                                                  │
-//      └── not here, not now: judged, and sent on <───────┘
+//   routed_request ──deliver──> node of its slot ──node_batch──> session of the node
+//      ^                                                          │
+//      └────── not here, not now: judged, and sent on <───────────┘
 //
 //  1. One function follows MOVED and everything like it: deliver, in cluster.cpp. A command, each
-//     command of a pipeline and a whole transaction are errands; each has a budget of its own, and
-//     none that succeeded is sent again.
+//     command of a pipeline and a whole transaction are routed requests; each has a budget of its
+//     own, and none that succeeded is sent again.
 //  2. MOVED changes the map at once, for that slot, and asks for a new one. ASK changes nothing:
 //     ASKING goes right in front of the command, in the same write, on the same connection.
 //  3. One task reads the map anew: when it is asked to, but not too often, and after a while
@@ -15,8 +15,8 @@
 //     unanswered, and go to where their slots are by then.
 #pragma once
 
-#include <ouro/kv/redis/cluster/errand.hpp>
 #include <ouro/kv/redis/cluster/map.hpp>
+#include <ouro/kv/redis/cluster/routed_request.hpp>
 #include <ouro/kv/redis/url.hpp>
 #include <ouro/runtime/engine/intrusive_list.hpp>
 #include <ouro/runtime/spawn.hpp>
@@ -108,12 +108,12 @@ public:
 
     cluster_core(std::vector<url> seeds, cluster_options options);
 
-    /// Takes every errand to the node of its slot, wherever that may be by then, and returns when
+    /// Takes every request to the node of its slot, wherever that may be by then, and returns when
     /// each has its replies or has failed. All are under way at once; those for one node are sent
     /// in their order. Reorders the span. `patience` is how long they may take; duration::max():
     /// for ever. Errands on a connection of their own must go alone.
-    task<> deliver(std::span<errand*> left, duration patience, bool leased = false);
-    task<> deliver(std::span<errand*> left) { return deliver(left, patience()); }
+    task<> deliver(std::span<routed_request*> left, duration patience, bool leased = false);
+    task<> deliver(std::span<routed_request*> left) { return deliver(left, patience()); }
     /// As the options say: how long a command may take, with all it meets.
     duration patience() const noexcept {
         const duration limit = options_.requests.request_timeout;
@@ -149,16 +149,17 @@ private:
     enum class verdict : std::uint8_t { done, at_once, later };
 
     // On the way: cluster.cpp.
-    static std::span<errand*> ready_ones(std::span<errand*> left);
-    std::span<errand*> settle(std::span<errand*> left, std::size_t sent, bool may_wait);
-    node_ptr node_for(errand& one);
-    bool choose(errand& one);
+    static std::span<routed_request*> ready_ones(std::span<routed_request*> left);
+    std::span<routed_request*> settle(std::span<routed_request*> left, std::size_t sent,
+                                      bool may_wait);
+    node_ptr node_for(routed_request& one);
+    bool choose(routed_request& one);
     task<> learn_slots();
-    task<> carry_all(std::span<errand*> now, time_point deadline, bool leased);
+    task<> carry_all(std::span<routed_request*> now, time_point deadline, bool leased);
     task<> carry(leg& one, time_point deadline, bool leased);
-    verdict judge(errand& one);
-    verdict redirect(errand& one, const node_ptr& was_at, bool asked);
-    verdict came_back(errand& one, const node_ptr& was_at);
+    verdict judge(routed_request& one);
+    verdict redirect(routed_request& one, const node_ptr& was_at, bool asked);
+    verdict came_back(routed_request& one, const node_ptr& was_at);
 
     // The map: cluster_core.cpp.
     static task<> keep(std::shared_ptr<cluster_core> self);

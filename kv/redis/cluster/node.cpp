@@ -16,13 +16,13 @@ session_options for_reads(session_options how) {
 
 // One shared connection.
 
-node_line::node_line(session_options how, cluster_node_observer& observer) noexcept
+node_connection::node_connection(session_options how, cluster_node_observer& observer) noexcept
     : how_(std::move(how)), observer_(observer), wait_(how_.backoff) {
     // What waits for a node that is gone must learn it, and go where the slot is now.
     how_.reconnect = false;
 }
 
-std::shared_ptr<session> node_line::get() {
+std::shared_ptr<session> node_connection::get() {
     if (session_ && !lost_ && !session_->is_closed()) return session_;
     const bool failed = session_ && !answered_;
     drop();
@@ -34,29 +34,29 @@ std::shared_ptr<session> node_line::get() {
     return session_;
 }
 
-void node_line::drop() noexcept {
+void node_connection::drop() noexcept {
     if (session_) session_->forget_observer(*this);
     session_.reset();
     answered_ = lost_ = false;
 }
 
-bool node_line::in_trouble() const noexcept {
+bool node_connection::in_trouble() const noexcept {
     return session_ ? lost_ || session_->is_closed() : clock::now() < not_before_;
 }
 
-void node_line::connected() noexcept {
+void node_connection::connected() noexcept {
     answered_ = true;
     trouble_ = {};
     not_before_ = {};
     connected_at_ = clock::now();
 }
 
-void node_line::refused(std::error_code why, std::string_view) noexcept {
+void node_connection::refused(std::error_code why, std::string_view) noexcept {
     trouble_ = why;
     observer_.node_in_trouble();
 }
 
-void node_line::disconnected(std::error_code why) noexcept {
+void node_connection::disconnected(std::error_code why) noexcept {
     lost_ = true;
     trouble_ = why;
     const time_point now = clock::now();

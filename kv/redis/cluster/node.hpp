@@ -29,11 +29,11 @@ protected:
 /// One connection for many, opened when it is first used and again after it was lost, but after a
 /// failed attempt, or a second connection that did not last, not before its time: who asks
 /// meanwhile is told what failed.
-class node_line final : private session_observer {
+class node_connection final : private session_observer {
 public:
-    node_line(session_options how, cluster_node_observer& observer) noexcept;
-    node_line(const node_line&) = delete;
-    ~node_line() { drop(); }
+    node_connection(session_options how, cluster_node_observer& observer) noexcept;
+    node_connection(const node_connection&) = delete;
+    ~node_connection() { drop(); }
 
     /// The session. It stays open as long as somebody has it; null when connecting has failed and
     /// it is too early to try again: see trouble().
@@ -78,9 +78,9 @@ public:
     const node_endpoint& where() const noexcept { return where_; }
 
     /// The connection for everything but reads from a replica.
-    node_line& commands() noexcept { return commands_; }
+    node_connection& commands() noexcept { return commands_; }
     /// The one on which READONLY was said.
-    node_line& reads() noexcept { return reads_; }
+    node_connection& reads() noexcept { return reads_; }
     /// A connection of one's own.
     net::pool<connection>::acquire_op lease();
     /// What a session for this node alone needs, such as one for pub/sub.
@@ -102,8 +102,8 @@ private:
     node_endpoint where_;
     session_options how_;
     std::size_t dedicated_max_;
-    node_line commands_;
-    node_line reads_;
+    node_connection commands_;
+    node_connection reads_;
     std::unique_ptr<net::pool<connection>> own_;  // made when first needed
     connection_opener* opener_ = nullptr;         // of own_
     duration latency_{0};

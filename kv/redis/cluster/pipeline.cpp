@@ -1,7 +1,7 @@
 #include <ouro/kv/redis/cluster/pipeline.hpp>
 
 #include <ouro/kv/redis/cluster/call.hpp>
-#include <ouro/kv/redis/cluster/scattered.hpp>
+#include <ouro/kv/redis/cluster/multi_node_call.hpp>
 #include <ouro/kv/redis/error.hpp>
 
 #include <utility>
@@ -9,7 +9,7 @@
 namespace ouro::redis {
 
 /// One command of the batch.
-class cluster_pipeline::entry final : public errand {
+class cluster_pipeline::entry final : public routed_request {
 public:
     void set(const cluster_core& by, batch& of, std::size_t index) {
         batch_ = &of;
@@ -34,7 +34,7 @@ private:
 
 struct cluster_pipeline::split_entry {
     std::size_t index;
-    std::unique_ptr<scattered> parts;
+    std::unique_ptr<multi_node_call> parts;
 };
 
 cluster_pipeline::cluster_pipeline(std::shared_ptr<cluster_core> on) : core_(std::move(on)) {}
@@ -65,9 +65,9 @@ void cluster_pipeline::set_out(std::vector<split_entry>& split) {
     while (entries_.size() < batch_.size()) entries_.emplace_back();
     for (std::size_t index = 0; index < batch_.size(); ++index) {
         if (batch_.has_outcome(index)) continue;  // too large
-        auto parts = scattered::plan(*core_, batch_.info(index), batch_.bytes(index));
+        auto parts = multi_node_call::plan(*core_, batch_.info(index), batch_.bytes(index));
         if (parts) {
-            for (const auto& each : parts->errands()) under_way_.push_back(each.get());
+            for (const auto& each : parts->requests()) under_way_.push_back(each.get());
             split.push_back({index, std::move(parts)});
         } else {
             entries_[index].set(*core_, batch_, index);
@@ -77,7 +77,7 @@ void cluster_pipeline::set_out(std::vector<split_entry>& split) {
 }
 
 void cluster_pipeline::join(split_entry& one) {
-    if (const part_errand* const failed = one.parts->failure()) {
+    if (const request_part* const failed = one.parts->failure()) {
         set_failure(batch_, one.index, failed->error, failed->words, one.parts->how_far());
         return;
     }

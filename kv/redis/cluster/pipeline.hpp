@@ -16,7 +16,7 @@
 
 namespace ouro::redis {
 
-class scattered;
+class multi_node_call;
 
 /// Collects commands and sends to each node in one piece what is for it, to all nodes at once:
 ///
@@ -86,7 +86,7 @@ private:
     std::shared_ptr<cluster_core> core_;
     batch batch_;
     std::deque<entry> entries_;  // kept for the next time
-    std::vector<errand*> under_way_;
+    std::vector<routed_request*> under_way_;
 };
 
 }  // namespace ouro::redis

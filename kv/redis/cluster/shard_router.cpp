@@ -83,7 +83,7 @@ void shard_router::close() noexcept {
     messages_.end();
     for (auto& each : tasks_) each.cancel();
     tasks_.clear();  // a handle keeps its frame, and that keeps us
-    lines_.clear();
+    connections_.clear();
     round_.set();
 }
 
@@ -120,7 +120,7 @@ task<> shard_router::unsubscribe(std::vector<std::string> names) {
 
 task<> shard_router::gone(const std::vector<std::string>& names) {
     const auto is_somewhere = [this](const std::string& name) {
-        return std::any_of(lines_.begin(), lines_.end(), [&](const auto& entry) {
+        return std::any_of(connections_.begin(), connections_.end(), [&](const auto& entry) {
             return entry.second->names.contains(name) && !places_.contains(name);
         });
     };
@@ -173,7 +173,7 @@ task<> shard_router::keep(std::shared_ptr<shard_router> self) {
 
 /// One round: all nodes at the same time. False when some channel has no node now.
 task<bool> shard_router::bring_home() {
-    std::map<line_ptr, std::vector<std::string>> homes;
+    std::map<connection_ptr, std::vector<std::string>> homes;
     bool all = true;
     for (auto& [name, at] : places_) {
         if (at.code) continue;
@@ -184,19 +184,19 @@ task<bool> shard_router::bring_home() {
             continue;
         }
         if (at.at && at.at->where == how->where) continue;
-        homes[line_to(*how)].push_back(name);
+        homes[connection_to(*how)].push_back(name);
     }
     std::vector<task<>> works;
     for (auto& [at, names] : homes) works.push_back(ask(at, std::move(names)));
     if (!works.empty()) co_await all_of(std::move(works));
     std::vector<task<>> farewells;
-    for (const auto& [where, at] : lines_) farewells.push_back(leave_unwanted(at));
+    for (const auto& [where, at] : connections_) farewells.push_back(leave_unwanted(at));
     if (!farewells.empty()) co_await all_of(std::move(farewells));
     for (const auto& [name, at] : places_) all = all && (at.at || at.code);
     co_return all;
 }
 
-task<> shard_router::ask(line_ptr at, std::vector<std::string> names) {
+task<> shard_router::ask(connection_ptr at, std::vector<std::string> names) {
     for (const std::string& name : names) at->names.insert(name);
     // A node that is gone is not waited for as long as a command would be: others have moved.
     const duration patience = 2 * core_->options().connect_timeout;
@@ -213,7 +213,7 @@ task<> shard_router::ask(line_ptr at, std::vector<std::string> names) {
     }
 }
 
-task<> shard_router::ask_alone(line_ptr at, std::string name) {
+task<> shard_router::ask_alone(connection_ptr at, std::string name) {
     std::error_code code;
     std::string words;
     try {
@@ -230,14 +230,14 @@ task<> shard_router::ask_alone(line_ptr at, std::string name) {
         refused(name, at, code, words);
 }
 
-void shard_router::arrived(const std::string& name, const line_ptr& at) {
+void shard_router::arrived(const std::string& name, const connection_ptr& at) {
     const auto found = places_.find(name);
     if (found == places_.end()) return;  // it is left soon
     found->second.at = at;
     found->second.established = true;
 }
 
-void shard_router::refused(const std::string& name, const line_ptr& at, std::error_code code,
+void shard_router::refused(const std::string& name, const connection_ptr& at, std::error_code code,
                            std::string_view words) {
     at->names.erase(name);
     if (code == errc::moved) core_->heed(words, {at->where.host, at->where.port});
@@ -257,7 +257,7 @@ void shard_router::refused(const std::string& name, const line_ptr& at, std::err
     found->second.words = words;
 }
 
-task<> shard_router::leave_unwanted(line_ptr at) {
+task<> shard_router::leave_unwanted(connection_ptr at) {
     std::vector<std::string> unwanted;
     for (const std::string& name : at->names) {
         const auto found = places_.find(name);
@@ -272,10 +272,10 @@ task<> shard_router::leave_unwanted(line_ptr at) {
 
 // Connections.
 
-shard_router::line_ptr shard_router::line_to(const session_options& how) {
-    line_ptr& there = lines_[how.where];
+shard_router::connection_ptr shard_router::connection_to(const session_options& how) {
+    connection_ptr& there = connections_[how.where];
     if (there) return there;
-    there = std::make_shared<line>();
+    there = std::make_shared<shard_connection>();
     there->where = how.where;
     there->sub.emplace(pubsub_hub::open(how), unlimited());
     std::erase_if(tasks_, [](const join_handle<void>& each) { return each.finished(); });
@@ -284,21 +284,21 @@ shard_router::line_ptr shard_router::line_to(const session_options& how) {
 }
 
 void shard_router::close_unused() {
-    for (auto at = lines_.begin(); at != lines_.end();) {
+    for (auto at = connections_.begin(); at != connections_.end();) {
         if (!at->second->names.empty()) {
             ++at;
             continue;
         }
         at->second->sub->hub()->close();  // which ends its forwarding
-        at = lines_.erase(at);
+        at = connections_.erase(at);
     }
 }
 
-task<> shard_router::forward(std::shared_ptr<shard_router> self, line_ptr from) {
+task<> shard_router::forward(std::shared_ptr<shard_router> self, connection_ptr from) {
     while (auto one = co_await from->sub->next()) self->take(from, *one);
 }
 
-void shard_router::take(const line_ptr& from, const message& one) {
+void shard_router::take(const connection_ptr& from, const message& one) {
     switch (one.kind()) {
         case message_kind::published:
             if (places_.contains(one.channel())) messages_.put(one);

@@ -52,17 +52,17 @@ private:
     };
 
     /// A connection to a node.
-    struct line {
+    struct shard_connection {
         address where;
         std::optional<subscriber> sub;
         std::set<std::string> names;  // that were asked for there
         bool interrupted = false;
     };
-    using line_ptr = std::shared_ptr<line>;
+    using connection_ptr = std::shared_ptr<shard_connection>;
 
     /// Where a channel is listened to.
     struct place {
-        line_ptr at;                // null: nowhere now
+        connection_ptr at;          // null: nowhere now
         bool established = false;   // it was somewhere
         std::uint32_t waiting = 0;  // calls that wait for it
         std::error_code code;       // why no node would have it
@@ -74,17 +74,17 @@ private:
     void slots_moved() noexcept override { wanted_.set(); }
 
     static task<> keep(std::shared_ptr<shard_router> self);
-    static task<> forward(std::shared_ptr<shard_router> self, line_ptr from);
+    static task<> forward(std::shared_ptr<shard_router> self, connection_ptr from);
     task<bool> bring_home();
-    task<> ask(line_ptr at, std::vector<std::string> names);
-    task<> ask_alone(line_ptr at, std::string name);
-    task<> leave_unwanted(line_ptr at);
-    void arrived(const std::string& name, const line_ptr& at);
-    void refused(const std::string& name, const line_ptr& at, std::error_code code,
+    task<> ask(connection_ptr at, std::vector<std::string> names);
+    task<> ask_alone(connection_ptr at, std::string name);
+    task<> leave_unwanted(connection_ptr at);
+    void arrived(const std::string& name, const connection_ptr& at);
+    void refused(const std::string& name, const connection_ptr& at, std::error_code code,
                  std::string_view words);
-    line_ptr line_to(const session_options& how);
+    connection_ptr connection_to(const session_options& how);
     void close_unused();
-    void take(const line_ptr& from, const message& one);
+    void take(const connection_ptr& from, const message& one);
     void tell_trouble(std::string_view why);
     task<> settled(const std::vector<std::string>& names);
     task<> gone(const std::vector<std::string>& names);
@@ -93,7 +93,7 @@ private:
     std::shared_ptr<cluster_core> core_;
     box messages_;
     std::map<std::string, place, std::less<>> places_;
-    std::map<address, line_ptr> lines_;
+    std::map<address, connection_ptr> connections_;
     std::vector<join_handle<void>> tasks_;
     auto_reset_event wanted_;  // something has to be brought home
     event round_;              // set and lowered at the end of each round

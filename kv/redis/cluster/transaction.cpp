@@ -45,7 +45,7 @@ task<> cluster_transaction::exec() {
     put_together();
     if (!failure_) {
         set_repeatable(batch_.read_only() || core_->options().repeat_writes);
-        errand* self = this;
+        routed_request* self = this;
         co_await core_->deliver(std::span(&self, 1));
     }
     if (failure_) {

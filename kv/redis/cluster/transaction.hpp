@@ -30,7 +30,7 @@ namespace ouro::redis {
 /// All keys must lie in one slot, as those with the same {tag} do: a command with another one is
 /// refused when it is added, with errc::cross_slot, before anything is sent. When the slot is
 /// elsewhere, all of it goes there. See transaction for everything else.
-class cluster_transaction : public commands<cluster_transaction>, private errand {
+class cluster_transaction : public commands<cluster_transaction>, private routed_request {
 public:
     explicit cluster_transaction(std::shared_ptr<cluster_core> on) noexcept;
     cluster_transaction(cluster_transaction&&) = delete;

@@ -26,7 +26,7 @@ cluster_watch::cluster_watch(std::shared_ptr<cluster_core> on, command watch,
 
 task<> cluster_watch::begin() {
     error_ = {};
-    errand* self = this;
+    routed_request* self = this;
     co_await core_->deliver(std::span(&self, 1), core_->patience(), true);
     if (error_) throw error(error_, how_far_, "WATCH", words_);
 }

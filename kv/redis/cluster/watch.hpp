@@ -5,6 +5,7 @@
 #include <ouro/kv/redis/connection/connection.hpp>
 #include <ouro/kv/redis/connection/transaction.hpp>
 #include <ouro/kv/redis/connection/watch_body.hpp>
+#include <ouro/runtime/combine.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -19,7 +20,7 @@
 namespace ouro::redis {
 
 /// Keys of one slot, watched on a connection that is leased from the slot's node.
-class cluster_watch final : private errand {
+class cluster_watch final : private routed_request {
 public:
     /// Throws errc::cross_slot when the keys are in several slots, and errc::null_reply when there
     /// are none: nothing was sent.

@@ -101,10 +101,12 @@ session_options at_master(const sentinel_options& options) {
 }  // namespace
 
 /// One of the shared connections to the master.
-class sentinel_core::line final : public session_observer {
+class sentinel_core::master_connection final : public session_observer {
 public:
-    line(sentinel_core& of, session& on) : core_(of), session_(on) { on.add_observer(*this); }
-    ~line() { session::forget_observer(*this); }
+    master_connection(sentinel_core& of, session& on) : core_(of), session_(on) {
+        on.add_observer(*this);
+    }
+    ~master_connection() { session::forget_observer(*this); }
 
     bool lost = true;  // it waits to be told where to go
     bool up = false;   // it is connected
@@ -118,7 +120,7 @@ private:
     void disconnected(std::error_code) noexcept override {
         up = false;
         lost = !session_.is_told();
-        if (lost) core_.lost_line();
+        if (lost) core_.lost_connection();
     }
     void refused(std::error_code why, std::string_view words) noexcept override {
         lost = true;
@@ -219,7 +221,7 @@ sentinel_core::sentinel_core(const std::vector<std::string>& sentinels, std::str
     if (about_.sentinels.empty()) throw error(errc::bad_url, net::fate::unsent, "no sentinels", {});
     master_ = std::make_shared<client_core>(about_.to_master, options.client);
     for (const auto& each : master_->sessions())
-        lines_.push_back(std::make_unique<line>(*this, *each));
+        connections_.push_back(std::make_unique<master_connection>(*this, *each));
     options_.user = options_.password = {};
     options_.sentinel_user = options_.sentinel_password = options_.client.client_name = {};
 }
@@ -322,11 +324,12 @@ void sentinel_core::arrive(const sentinel_report& report, bool by_hint) {
     if (options_.replicas && !by_hint) keep_replicas(report.replicas);
 
     const bool moved = where_ != report.master;
-    const bool lost = std::ranges::any_of(lines_, [](const auto& each) { return each->lost; });
+    const bool lost =
+        std::ranges::any_of(connections_, [](const auto& each) { return each->lost; });
     if (moved) ++figures_.moves;
     where_ = report.master;
     if (!moved && !lost) return;
-    for (const auto& each : lines_) each->lost = false;
+    for (const auto& each : connections_) each->lost = false;
     master_->move_to(*where_);
 }
 
@@ -364,25 +367,25 @@ void sentinel_core::over() noexcept {
 void sentinel_core::leave() noexcept {
     where_.reset();
     suspected_ = false;
-    for (const auto& each : lines_) each->lost = true;
+    for (const auto& each : connections_) each->lost = true;
     master_->leave(errc::unhealthy);
 }
 
 bool sentinel_core::in_need() const noexcept {
     return suspected_ || about_.hint ||
-           std::ranges::any_of(lines_, [](const auto& each) { return each->lost; });
+           std::ranges::any_of(connections_, [](const auto& each) { return each->lost; });
 }
 
 void sentinel_core::in_trouble() noexcept { woken_.set(); }
 
 // A master that takes connections and does not keep them is asked for less and less often.
-void sentinel_core::lost_line() noexcept {
+void sentinel_core::lost_connection() noexcept {
     restless_ = !wait_.ended_after(clock::now() - settled_at_);
     in_trouble();
 }
 
 void sentinel_core::settled_perhaps() noexcept {
-    if (in_need() || !std::ranges::all_of(lines_, [](const auto& each) { return each->up; }))
+    if (in_need() || !std::ranges::all_of(connections_, [](const auto& each) { return each->up; }))
         return;
     failures_ = 0;
     failure_ = {};

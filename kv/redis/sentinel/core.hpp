@@ -90,7 +90,7 @@ public:
     const sentinel_figures& figures() const noexcept { return figures_; }
 
 private:
-    class line;
+    class master_connection;
     class watcher;
 
     static task<> guide(std::shared_ptr<sentinel_core> self);
@@ -101,7 +101,7 @@ private:
     /// Whether there is a reason to ask at once.
     bool in_need() const noexcept;
     void in_trouble() noexcept;
-    void lost_line() noexcept;
+    void lost_connection() noexcept;
     void failed_once(std::error_code why, std::string_view story) noexcept;
     void over() noexcept;
     void settled_perhaps() noexcept;
@@ -117,7 +117,7 @@ private:
     sentinel_inquiry about_;
     session_options to_sentinel_;  // one that is learned from another
     std::shared_ptr<client_core> master_;
-    std::vector<std::unique_ptr<line>> lines_;
+    std::vector<std::unique_ptr<master_connection>> connections_;
     std::vector<std::unique_ptr<watcher>> watchers_;
     std::vector<std::shared_ptr<session>> replicas_;
     std::size_t next_replica_ = 0;

@@ -1,4 +1,4 @@
-#include <ouro/kv/redis/cluster/scattered.hpp>
+#include <ouro/kv/redis/cluster/multi_node_call.hpp>
 
 #include <algorithm>
 #include <new>
@@ -6,18 +6,18 @@
 
 namespace ouro::redis {
 
-part_errand::part_errand(const command_info& what, std::span<const std::byte> encoded,
-                         bool repeatable)
+request_part::request_part(const command_info& what, std::span<const std::byte> encoded,
+                           bool repeatable)
     : encoded_(encoded) {
     set_repeatable(repeatable || what.is(command_flag::read_only));
 }
 
-void part_errand::go_to(std::uint16_t slot, bool reads) noexcept {
+void request_part::go_to(std::uint16_t slot, bool reads) noexcept {
     set_slot(slot);
     set_reads(reads);
 }
 
-void part_errand::fail(std::error_code why, std::string_view said, net::fate fate) noexcept {
+void request_part::fail(std::error_code why, std::string_view said, net::fate fate) noexcept {
     error = why;
     how_far = fate;
     try {
@@ -26,8 +26,8 @@ void part_errand::fail(std::error_code why, std::string_view said, net::fate fat
     }
 }
 
-std::unique_ptr<scattered> scattered::plan(cluster_core& by, const command_info& what,
-                                           std::span<const std::byte> encoded) {
+std::unique_ptr<multi_node_call> multi_node_call::plan(cluster_core& by, const command_info& what,
+                                                       std::span<const std::byte> encoded) {
     std::vector<command_part> parts;
     std::vector<cluster_core::node_ptr> nodes;
     if (may_be_split(what))
@@ -41,42 +41,42 @@ std::unique_ptr<scattered> scattered::plan(cluster_core& by, const command_info&
     if (parts.empty() && nodes.empty()) return nullptr;
 
     const bool repeatable = by.options().repeat_writes;
-    std::unique_ptr<scattered> made(new scattered(what, std::move(parts)));
+    std::unique_ptr<multi_node_call> made(new multi_node_call(what, std::move(parts)));
     for (const command_part& each : made->parts_) {
-        made->errands_.push_back(
-            std::make_unique<part_errand>(what, each.what.bytes(), repeatable));
-        made->errands_.back()->go_to(each.slot, what.is(command_flag::read_only));
+        made->requests_.push_back(
+            std::make_unique<request_part>(what, each.what.bytes(), repeatable));
+        made->requests_.back()->go_to(each.slot, what.is(command_flag::read_only));
     }
     for (cluster_core::node_ptr& each : nodes) {
-        made->errands_.push_back(std::make_unique<part_errand>(what, encoded, repeatable));
-        made->errands_.back()->go_to(std::move(each));
+        made->requests_.push_back(std::make_unique<request_part>(what, encoded, repeatable));
+        made->requests_.back()->go_to(std::move(each));
     }
     return made;
 }
 
-const part_errand* scattered::failure() const noexcept {
+const request_part* multi_node_call::failure() const noexcept {
     // Where one success is enough, one failure is not.
     const auto failed = [](const auto& each) { return static_cast<bool>(each->error); };
     if (what_.response == response_policy::one_succeeded &&
-        !std::all_of(errands_.begin(), errands_.end(), failed))
+        !std::all_of(requests_.begin(), requests_.end(), failed))
         return nullptr;
-    const auto found = std::find_if(errands_.begin(), errands_.end(), failed);
-    return found == errands_.end() ? nullptr : found->get();
+    const auto found = std::find_if(requests_.begin(), requests_.end(), failed);
+    return found == requests_.end() ? nullptr : found->get();
 }
 
-net::fate scattered::how_far() const noexcept {
-    const part_errand* const failed = failure();
+net::fate multi_node_call::how_far() const noexcept {
+    const request_part* const failed = failure();
     if (!failed) return net::fate::answered;
     if (failed->how_far != net::fate::unsent) return failed->how_far;
-    const bool unsent = std::all_of(errands_.begin(), errands_.end(), [](const auto& each) {
+    const bool unsent = std::all_of(requests_.begin(), requests_.end(), [](const auto& each) {
         return each->how_far == net::fate::unsent;
     });
     return unsent ? net::fate::unsent : net::fate::unanswered;
 }
 
-joined_reply scattered::join() {
+joined_reply multi_node_call::join() {
     std::vector<reply> replies;
-    for (const auto& each : errands_)
+    for (const auto& each : requests_)
         if (!each->error) replies.push_back(std::move(each->got));
     return joined_reply::make(what_.response, replies, parts_);
 }

@@ -1,4 +1,4 @@
-#include <ouro/kv/redis/cluster/errand.hpp>
+#include <ouro/kv/redis/cluster/routed_request.hpp>
 
 #include <ouro/kv/redis/cluster/node.hpp>
 
@@ -13,14 +13,14 @@ constexpr std::string_view asking = "*1\r\n$6\r\nASKING\r\n";
 
 }  // namespace
 
-// An errand.
+// One request.
 
-void errand::pin_to(std::shared_ptr<cluster_node> node) noexcept {
+void routed_request::pin_to(std::shared_ptr<cluster_node> node) noexcept {
     node_ = std::move(node);
     pinned_ = true;
 }
 
-void errand::follow(const errand& before) noexcept {
+void routed_request::follow(const routed_request& before) noexcept {
     first_ = before.answered_by_.lock();
     first_at_replica_ = before.answered_at_replica_;
 }
@@ -41,7 +41,7 @@ bool concerns_cluster(std::error_code code, std::string_view words) noexcept {
     }
 }
 
-void errand::begin() noexcept {
+void routed_request::begin() noexcept {
     redirects_ = repeats_ = 0;
     waits_ = may_be_done_ = came_back_ = masters_only_ = false;
     asking_ = false;
@@ -50,7 +50,7 @@ void errand::begin() noexcept {
     at_replica_ = first_at_replica_;
 }
 
-void errand::attempt() noexcept {
+void routed_request::attempt() noexcept {
     if (taken_ > 0) restart();
     taken_ = 0;
     error_ = {};
@@ -58,11 +58,11 @@ void errand::attempt() noexcept {
     how_far_ = net::fate::unsent;
 }
 
-node_line& errand::line_of(cluster_node& node) const noexcept {
+node_connection& routed_request::way_through(cluster_node& node) const noexcept {
     return at_replica_ ? node.reads() : node.commands();
 }
 
-void errand::accept(const value& from) {
+void routed_request::accept(const value& from) {
     how_far_ = net::fate::answered;
     ++taken_;
     if (error_) return;  // the others of a transaction: all of it goes on
@@ -77,31 +77,34 @@ void errand::accept(const value& from) {
     take(from);
 }
 
-void errand::lost(std::error_code why, net::fate how_far) noexcept {
+void routed_request::lost(std::error_code why, net::fate how_far) noexcept {
     error_ = why;
     words_.clear();
     how_far_ = how_far;
     may_be_done_ = may_be_done_ || how_far == net::fate::unanswered;
 }
 
-void errand::give_up() noexcept {
+void routed_request::give_up() noexcept {
     const bool was_sent = how_far_ == net::fate::unsent && may_be_done_;
     fail(error_, words_, was_sent ? net::fate::unanswered : how_far_);
 }
 
-// A convoy.
+// Several for one node.
 
-convoy::convoy(session& on, errand& alone) : request(on, 1), alone_(&alone) { prepare(); }
-
-convoy::convoy(session& on, std::span<errand* const> all) : request(on, 1), many_(all) {
+node_batch::node_batch(session& on, routed_request& alone) : request(on, 1), alone_(&alone) {
     prepare();
 }
 
-void convoy::prepare() {
+node_batch::node_batch(session& on, std::span<routed_request* const> all)
+    : request(on, 1), many_(all) {
+    prepare();
+}
+
+void node_batch::prepare() {
     std::uint32_t replies = 0;
     std::size_t bytes = 0;
     bool plain = alone_ != nullptr;
-    for (errand* const each : all()) {
+    for (routed_request* const each : all()) {
         replies += each->replies() + (each->asking_ ? 1 : 0);
         bytes += each->bytes().size() + (each->asking_ ? asking.size() : 0);
         if (each->asking_) plain = false;
@@ -112,7 +115,7 @@ void convoy::prepare() {
         return;
     }
     put_together_.reserve(bytes);
-    for (errand* const each : all()) {
+    for (routed_request* const each : all()) {
         const auto front = std::as_bytes(std::span(asking));
         if (each->asking_) put_together_.insert(put_together_.end(), front.begin(), front.end());
         const std::span<const std::byte> own = each->bytes();
@@ -121,8 +124,8 @@ void convoy::prepare() {
     encoded_ = put_together_;
 }
 
-bool convoy::take(const value& from) noexcept {
-    errand& who = *all()[next_];
+bool node_batch::take(const value& from) noexcept {
+    routed_request& who = *all()[next_];
     if (who.asking_ && !asking_taken_) {
         asking_taken_ = true;  // should it be an error, then the next reply is one, too
         return true;
@@ -131,7 +134,7 @@ bool convoy::take(const value& from) noexcept {
         who.accept(from);
     } catch (const std::bad_alloc&) {
         who.error_ = make_error_code(std::errc::not_enough_memory);
-    } catch (...) {  // an errand keeps for its caller what the caller's decoder throws
+    } catch (...) {  // a request keeps for its caller what the caller's decoder throws
         who.error_ = make_error_code(std::errc::state_not_recoverable);
     }
     if (who.taken_ == who.replies()) {
@@ -141,11 +144,11 @@ bool convoy::take(const value& from) noexcept {
     return true;
 }
 
-void convoy::failed(std::error_code why, net::fate how_far) noexcept {
+void node_batch::failed(std::error_code why, net::fate how_far) noexcept {
     for (; next_ < all().size(); ++next_) all()[next_]->lost(why, how_far);
 }
 
-void convoy::describe(leaf_description& into) const {
+void node_batch::describe(leaf_description& into) const {
     into.text("redis cluster, " + std::to_string(all().size()) + " on the way to " +
               to_string(static_cast<const session&>(on()).where()));
 }

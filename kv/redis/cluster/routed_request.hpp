@@ -1,4 +1,4 @@
-// errand.hpp: what is to be asked of whichever node of a cluster serves a slot.
+// routed_request.hpp: what is to be asked of whichever node of a cluster serves a slot.
 #pragma once
 
 #include <ouro/kv/redis/connection/connection.hpp>
@@ -20,7 +20,7 @@
 namespace ouro::redis {
 
 class cluster_node;
-class node_line;
+class node_connection;
 
 /// Whether an error reply says "not here" or "not now", rather than anything about the command.
 bool concerns_cluster(std::error_code code, std::string_view words) noexcept;
@@ -31,10 +31,10 @@ bool concerns_cluster(std::error_code code, std::string_view words) noexcept;
 /// The cluster moves it; whoever made it supplies the bytes and takes the reply. An error reply
 /// that only says "not here" or "not now" is the cluster's business, and reaches `take` never, and
 /// `fail` only when the cluster has given up.
-class errand {
+class routed_request {
 public:
-    errand(const errand&) = delete;
-    errand& operator=(const errand&) = delete;
+    routed_request(const routed_request&) = delete;
+    routed_request& operator=(const routed_request&) = delete;
 
     /// The slot; nothing when any master will do.
     std::optional<std::uint16_t> slot() const noexcept { return slot_; }
@@ -44,8 +44,8 @@ public:
     bool repeatable() const noexcept { return repeatable_; }
 
 protected:
-    errand() noexcept = default;
-    ~errand() = default;
+    routed_request() noexcept = default;
+    ~routed_request() = default;
 
     void set_slot(std::optional<std::uint16_t> slot) noexcept { slot_ = slot; }
     void set_reads(bool reads) noexcept { reads_ = reads; }
@@ -53,11 +53,11 @@ protected:
     /// For one node, and no other.
     void pin_to(std::shared_ptr<cluster_node> node) noexcept;
     /// Goes first to the node that has answered `before`, if one has.
-    void follow(const errand& before) noexcept;
+    void follow(const routed_request& before) noexcept;
 
 private:
     friend class cluster_core;
-    friend class convoy;
+    friend class node_batch;
 
     /// What to send; the same bytes whenever it is asked.
     virtual std::span<const std::byte> bytes() const noexcept = 0;
@@ -83,9 +83,10 @@ private:
     /// Whoever made it is told why it has no reply. What was sent and not answered in any of its
     /// attempts is not unsent, whatever became of the last one.
     void give_up() noexcept;
-    /// The connection of its node that it goes on.
-    node_line& line() const noexcept { return line_of(*node_); }
-    node_line& line_of(cluster_node& node) const noexcept;
+    /// The connection of its node that it goes on, …
+    node_connection& way() const noexcept { return way_through(*node_); }
+    /// … or would go on if it went to this node.
+    node_connection& way_through(cluster_node& node) const noexcept;
 
     std::optional<std::uint16_t> slot_;
     bool reads_ = false;
@@ -117,14 +118,14 @@ private:
     bool masters_only_ = false;  // a replica has failed it
 };
 
-/// Carries errands to one node: one exchange, in which each errand that needs it has ASKING right
-/// in front.
-class [[nodiscard]] convoy final : public request {
+/// Carries requests to one node: one exchange, in which each that needs it has ASKING right in
+/// front.
+class [[nodiscard]] node_batch final : public request {
 public:
-    /// One errand, whose bytes are sent from where they are if nothing stands in front of them.
-    convoy(session& on, errand& alone);
+    /// One request, whose bytes are sent from where they are if nothing stands in front of them.
+    node_batch(session& on, routed_request& alone);
     /// Several.
-    convoy(session& on, std::span<errand* const> all);
+    node_batch(session& on, std::span<routed_request* const> all);
 
     void add_patience() noexcept { be_patient(); }
 
@@ -134,16 +135,16 @@ public:
     void describe(leaf_description& into) const override;
 
 private:
-    std::span<errand* const> all() const noexcept {
-        return alone_ ? std::span<errand* const>(&alone_, 1) : many_;
+    std::span<routed_request* const> all() const noexcept {
+        return alone_ ? std::span<routed_request* const>(&alone_, 1) : many_;
     }
     std::span<const std::byte> encoded() const noexcept override { return encoded_; }
     bool take(const value& from) noexcept override;
     void failed(std::error_code why, net::fate how_far) noexcept override;
     void prepare();
 
-    errand* alone_ = nullptr;
-    std::span<errand* const> many_;
+    routed_request* alone_ = nullptr;
+    std::span<routed_request* const> many_;
     std::vector<std::byte> put_together_;
     std::span<const std::byte> encoded_;
     std::size_t next_ = 0;       // whose reply comes next

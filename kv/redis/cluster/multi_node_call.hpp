@@ -1,4 +1,4 @@
-// scattered.hpp: one command for several nodes, on its way to all of them.
+// multi_node_call.hpp: one command for several nodes, on its way to all of them.
 #pragma once
 
 #include <ouro/kv/redis/cluster/core.hpp>
@@ -16,10 +16,10 @@
 namespace ouro::redis {
 
 /// What is asked of one of several nodes.
-class part_errand final : public errand {
+class request_part final : public routed_request {
 public:
     /// The bytes must stay until it has ended.
-    part_errand(const command_info& what, std::span<const std::byte> encoded, bool repeatable);
+    request_part(const command_info& what, std::span<const std::byte> encoded, bool repeatable);
     void go_to(std::uint16_t slot, bool reads) noexcept;
     void go_to(cluster_core::node_ptr node) noexcept { pin_to(std::move(node)); }
 
@@ -37,29 +37,29 @@ private:
 };
 
 /// A command whose keys lie in several slots, or that is for all masters, or for all nodes.
-class scattered {
+class multi_node_call {
 public:
     /// Null when the command is for one node. The bytes must stay as long as this.
-    static std::unique_ptr<scattered> plan(cluster_core& by, const command_info& what,
-                                           std::span<const std::byte> encoded);
-    scattered(const scattered&) = delete;
+    static std::unique_ptr<multi_node_call> plan(cluster_core& by, const command_info& what,
+                                                 std::span<const std::byte> encoded);
+    multi_node_call(const multi_node_call&) = delete;
 
-    std::span<const std::unique_ptr<part_errand>> errands() const noexcept { return errands_; }
+    std::span<const std::unique_ptr<request_part>> requests() const noexcept { return requests_; }
 
     /// Why there is no reply to be made: the part that failed, or null.
-    const part_errand* failure() const noexcept;
+    const request_part* failure() const noexcept;
     /// How far the whole had come: it was not unsent if any of its parts was sent.
     net::fate how_far() const noexcept;
     /// One reply made of those of the parts; call it once.
     joined_reply join();
 
 private:
-    scattered(const command_info& what, std::vector<command_part> parts) noexcept
+    multi_node_call(const command_info& what, std::vector<command_part> parts) noexcept
         : what_(what), parts_(std::move(parts)) {}
 
     const command_info& what_;
     std::vector<command_part> parts_;
-    std::vector<std::unique_ptr<part_errand>> errands_;
+    std::vector<std::unique_ptr<request_part>> requests_;
 };
 
 /// Tells a command of a batch why it has no reply, or that this error is its reply.
