@@ -31,9 +31,9 @@ public:
     template <class T>
     join_handle<T> spawn(task<T> body,
                          std::source_location place = std::source_location::current()) {
-        OURO_ASSERT(!body.made_in(place) &&
-                    "spawn: a lambda's captures end before its task: give spawn the lambda, "
-                    "without ()");
+        OURO_ASSERT(
+            !body.made_in(place) &&
+            "spawn: a lambda's captures end before its task: give spawn the lambda, without ()");
         OURO_ASSERT(!over() && "scope: the scope has ended: spawn from its body or from a child");
         root_task& child = start(std::move(body), &home_, place);
         ++children_;

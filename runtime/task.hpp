@@ -231,8 +231,9 @@ private:
 /// spawned task they are not. A lambda that is a coroutine does not keep its captures: they stay in
 /// the lambda, which must live as long as the task. So spawn() takes the lambda, and asserts when
 /// it is given the task of one with captures. Whoever else begins a task asserts when the lambda
-/// was a temporary that is gone by then, as far as its place in memory tells. Destroying a task that has not started frees it;
-/// destroying one that is suspended in the middle is a bug, which structured use makes impossible.
+/// was a temporary that is gone by then, as far as the compiler tells where it is. Destroying a
+/// task that has not started frees it; destroying one that is suspended in the middle is a bug,
+/// which structured use makes impossible.
 template <class T>
 class [[nodiscard, gnu::warn_unused]] task {
 public:
@@ -319,8 +320,8 @@ public:
     /// True when it uses what a lambda has captured.
     bool of_captures() const noexcept { return frame_ && frame_.promise().of_captures; }
 
-    /// Asserts that what a lambda has captured for it can be there when it runs. A temporary cannot,
-    /// nor can the variable of a function that is no coroutine.
+    /// Asserts that what a lambda has captured for it can be there when it runs. A temporary
+    /// cannot, nor can the variable of a function that is no coroutine.
     void assert_captures_stay() const noexcept { check_captures(frame_); }
 
     /// True when its lambda is a temporary in the arguments of the call that begins at `call`, as
@@ -339,10 +340,10 @@ private:
 
     static void check_captures(handle_type frame) noexcept {
         if (!frame || !frame.promise().of_captures) return;
-        OURO_ASSERT(!executor::current().ends_with_resumption(
-                        static_cast<capturing_promise&>(frame.promise()).lambda) &&
-                    "spawn: a lambda's captures end before its task: give spawn the lambda, "
-                    "without ()");
+        const void* lambda = static_cast<capturing_promise&>(frame.promise()).lambda;
+        OURO_ASSERT(
+            !executor::current().ends_with_resumption(lambda) &&
+            "spawn: a lambda's captures end before its task: give spawn the lambda, without ()");
     }
 
     handle_type frame_;

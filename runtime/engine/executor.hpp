@@ -14,9 +14,9 @@
 //     after the frame has suspended, so a frame that has ended may be freed then.
 //  2. What is ready runs in order of arrival, also what becomes ready meanwhile, until the turn has
 //     used up its resumptions or its time. Whoever was to run next then goes to the back.
-//  3. now() is read when the reactor has been left, and stays the same for a whole turn. Whether the
-//     turn has used up its time is looked at after a few resumptions and then ever less often, and
-//     each time that a frame has used up its inline completions.
+//  3. now() is read when the reactor has been left, and stays the same for a whole turn. Whether
+//     the turn has used up its time is looked at after a few resumptions and then ever less often,
+//     and each time that a frame has used up its inline completions.
 //  4. A frame may complete `inline_completions` operations without suspending in one go; then
 //     spend() refuses, and it goes to the back. Every awaiter that can answer at once asks it.
 //  5. Turn's end: each flusher is called once, after the frames and before the reactor. Who signs
