@@ -1,6 +1,7 @@
 """Every command has a typed method or a reason why not, and every typed method is tested.
 
-It reads kv/redis/table/commands.json, the headers in kv/redis/commands/ and the tests beside this file.
+It reads kv/redis/table/commands.json, the headers in kv/redis/commands/ and the tests beside this
+file.
 """
 
 import json
