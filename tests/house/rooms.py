@@ -9,7 +9,7 @@ GROUND = {
     "runtime": "check clock compiler duration duration_text error log result",
     "net": "endpoint",
     "kv/redis": "credentials error url value",
-    "kv/memcached": "error expiry key md5 ring server",
+    "kv/memcached": "credentials error expiry key md5 ring server",
 }
 
 # From the ground up: a room includes rooms that stand above it in this list, and only those that it
@@ -51,7 +51,7 @@ ROOMS = {
                 " kv/redis/client kv/redis/cache kv/redis/sentinel kv/redis/cluster"
                 " runtime. runtime runtime/time runtime/sync",
 
-    "kv/memcached.": "net/session runtime.",
+    "kv/memcached.": "net/session runtime. runtime",
     "kv/memcached/wire": "kv/memcached. runtime.",
     "kv/memcached/connection": "kv/memcached. kv/memcached/wire net net/session"
                                " runtime. runtime runtime/time runtime/sync",
