@@ -58,6 +58,11 @@ public:
     cluster_call<T> run(verb what, std::initializer_list<arg> arguments) {
         return cluster_call<T>(node_, *core_, what, arguments);
     }
+    /// On a leased connection to this node.
+    template <class T>
+    cluster_call<T> run_blocking(verb what, block_time wait, std::span<const arg> arguments) {
+        return cluster_call<T>(wait, node_, *core_, what, arguments);
+    }
     /// Any command by name.
     template <class T = reply>
     cluster_call<T> command(std::string_view name, std::span<const arg> arguments) {
@@ -104,8 +109,9 @@ private:
 class cluster : public commands<cluster> {
 public:
     /// Connects to the cluster the seeds belong to and returns when its table of slots is known.
-    /// User and password are those of the first seed. Throws redis::error with the reason of the
-    /// last seed that was asked; errc::bad_url, also for a database other than 0.
+    /// User and password are those of the first seed. Throws redis::error that names each node that
+    /// was asked and says why it did not help, with the code of the last one; errc::bad_url, also
+    /// for a database other than 0.
     static task<cluster> connect(cluster_seeds where, cluster_options options = {});
 
     /// The command, to be awaited at once or later.

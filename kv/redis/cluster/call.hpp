@@ -128,6 +128,13 @@ public:
         : cluster_call_base(by, std::forward<How>(how)...) {
         set_wait(wait);
     }
+    /// Both: for this node, where it may block.
+    template <class... How>
+    cluster_call(block_time wait, cluster_core::node_ptr node, cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {
+        set_wait(wait);
+        set_node(std::move(node));
+    }
     /// One for this node.
     template <class... How>
     cluster_call(cluster_core::node_ptr node, cluster_core& by, How&&... how)
@@ -166,6 +173,12 @@ public:
     cluster_call(block_time wait, cluster_core& by, How&&... how)
         : cluster_call_base(by, std::forward<How>(how)...) {
         set_wait(wait);
+    }
+    template <class... How>
+    cluster_call(block_time wait, cluster_core::node_ptr node, cluster_core& by, How&&... how)
+        : cluster_call_base(by, std::forward<How>(how)...) {
+        set_wait(wait);
+        set_node(std::move(node));
     }
     template <class... How>
     cluster_call(cluster_core::node_ptr node, cluster_core& by, How&&... how)
