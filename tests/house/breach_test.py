@@ -60,6 +60,8 @@ CASES = [
     ("essays", lambda copy: None, ""),
     ("essays", replace("runtime/timeout.hpp", "//  2. ", "//  7. "),
      "does not begin with its rules"),
+    ("includes", lambda copy: None, ""),
+    ("includes", add("net/stream.hpp", "#include <ouro/net/format.hpp>\n"), "brings fmt to every"),
 ]
 
 BINDS = [

@@ -132,6 +132,8 @@ def includes(house):
     for name in house.files(".hpp", folders=CRATES):
         for number, _, target in house.includes(name):
             formatting = name.endswith("format.hpp") and target.startswith("fmt/")
+            if target.endswith("/format.hpp") and not name.endswith("/format.hpp"):
+                yield f"{name}:{number}: a header that includes {target} brings fmt to every user"
             if COSTLY.match(target) and not formatting:
                 yield f"{name}:{number}: <{target}> in a header costs every user its compile time"
         if "#pragma once" not in house.lines(name) and "/precompiled/" not in name:

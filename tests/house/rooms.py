@@ -84,6 +84,8 @@ def room_rule(house, crates):
         if "/precompiled/" in name:
             continue
         room = room_of(name)
+        if name.endswith("/format.hpp"):
+            continue  # prints what any room of its crate has; who includes it: see house.py
         if room is None:
             yield f"{name}:1: its folder is no room of the plan (tests/house/rooms.py)"
             continue
