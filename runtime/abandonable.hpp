@@ -41,7 +41,7 @@ protected:
     };
 
     explicit abandonable_leaf(std::unique_ptr<job> made) noexcept : job_(std::move(made)) {}
-    ~abandonable_leaf() = default;
+    ~abandonable_leaf() { assert_awaited("abandonable"); }
 
     /// Throws when there is no outcome.
     void check() const {

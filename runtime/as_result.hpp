@@ -75,6 +75,12 @@ auto take_result(Awaiter& awaiter) -> as_result_type<decltype(awaiter.await_resu
         return result_of([&]() -> decltype(auto) { return awaiter.await_resume(); });
 }
 
+/// Says that `frame` awaits it, or something that answers for it; see leaf::note_awaited.
+template <class Awaiter>
+void pass_on_awaited(Awaiter& awaiter, promise_base& frame) noexcept {
+    if constexpr (requires { awaiter.note_awaited(frame); }) awaiter.note_awaited(frame);
+}
+
 /// True for what refers to a temporary, and not to a variable or an awaiter of its own.
 template <class Awaitable>
 constexpr bool keeps_reference_to_temporary =
@@ -95,6 +101,7 @@ public:
         return suspend_on(inner_, by);
     }
     auto await_resume() { return take_result(inner_); }
+    void note_awaited(promise_base& frame) noexcept { pass_on_awaited(inner_, frame); }
 
 private:
     awaiter_type<Awaitable> inner_;

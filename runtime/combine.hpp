@@ -34,8 +34,7 @@ template <class Awaitable>
     requires(!is_task<std::decay_t<Awaitable>>::value)
 task<await_value<Awaitable>> into_task(Awaitable&& awaitable) {
     // From here on the group answers for it: one that is refused never begins its branches.
-    if constexpr (std::derived_from<std::remove_reference_t<Awaitable>, leaf>)
-        awaitable.note_awaited(*executor::current().running());
+    pass_on_awaited(awaitable, *executor::current().running());
     return await_in_task<Awaitable>(static_cast<Awaitable&&>(awaitable));
 }
 
@@ -228,9 +227,9 @@ private:
     std::array<task_id, sizeof...(Ts)> ids_{};
 };
 
-/// `auto [a, b] = co_await all_of(x(), y());` runs all, waits for all, and yields their values in
-/// order (std::monostate for void). The first failure cancels the others and, when they have ended,
-/// is rethrown. Cancelling the awaiting chain cancels all of them.
+/// `auto both = co_await all_of(x(), y()); auto& [a, b] = both;` runs all, waits for all, and
+/// yields their values in order (std::monostate for void). The first failure cancels the others
+/// and, when they have ended, is rethrown. Cancelling the awaiting chain cancels all of them.
 ///
 /// Branches run on this worker, concurrently, not in parallel. Tasks it owns; to other arguments it
 /// refers, so that one made of temporaries does not compile unless it is awaited in the expression

@@ -4,8 +4,9 @@
 //    destroys both. `co_await names.send(item{"Ada", 36})`, `co_await blocking([path] {…})`,
 //    `co_await save({"Ada", 36})` free twice or read what is gone, at every optimisation, without a
 //    warning. No header can tell that a program has no such line.
-//  - g++ 15 and 16 leak what `auto [a, b] = co_await …` binds. Write
-//    `auto both = co_await …; auto& [a, b] = both;`, which every compiler gets right.
+//  - g++ 15 and 16 leak what `auto [a, b] = co_await …` binds. No header sees how its user binds a
+//    value, so none can warn of it; a house rule keeps our own code, tests and words free of it.
+//    Write `auto both = co_await …; auto& [a, b] = both;`, which every compiler gets right.
 //  - clang before 16 lacks what the headers are written in.
 //
 // OURO_ALLOW_GCC12 says that every source that includes us keeps braces and lambdas out of awaited

@@ -4,6 +4,8 @@
 #include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/workers.hpp>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <memory>
@@ -21,7 +23,7 @@ std::string_view own_folder() noexcept {
 }
 
 std::string place_text(const std::source_location& place) {
-    return std::string(short_file_name(place.file_name())) + ':' + std::to_string(place.line());
+    return fmt::format("{}:{}", short_file_name(place.file_name()), place.line());
 }
 
 /// Notes the chains below a leaf.
@@ -44,8 +46,8 @@ public:
         loop_.tasks().for_each([&](root_task& task) { find_branches(task, below); });
         std::sort(below.begin(), below.end());
         const auto alive = loop_.tasks().alive();
-        text_ = std::to_string(alive) + (alive == 1 ? " task" : " tasks") + " on worker " +
-                std::to_string(loop_.worker()) + " (" + std::string(loop_.io().name()) + ")\n";
+        text_ = fmt::format("{} {} on worker {} ({})\n", alive, alive == 1 ? "task" : "tasks",
+                            loop_.worker(), loop_.io().name());
         loop_.tasks().for_each([&](root_task& task) {
             const chain* root = &task;
             if (!std::binary_search(below.begin(), below.end(), root)) print_task(task, 0);
@@ -90,10 +92,10 @@ private:
     }
 
     void print_task(root_task& task, int depth) {
-        std::string title = "task " + std::to_string(task.number());
-        if (!task.name().empty()) title += " \"" + std::string(task.name()) + '"';
-        title += std::string(", ") + state_of(task) + ", " +
-                 duration_text(loop_.now() - task.born()) + " old";
+        std::string title = fmt::format("task {}", task.number());
+        if (!task.name().empty()) title += fmt::format(" \"{}\"", task.name());
+        title +=
+            fmt::format(", {}, {} old", state_of(task), duration_text(loop_.now() - task.born()));
         if (task.birthplace().line() != 0 && !is_runtime_file(task.birthplace().file_name()))
             title += ", spawned at " + place_text(task.birthplace());
         if (task.cancelled()) title += std::string(", cancelled: ") + to_string(task.reason());
@@ -294,8 +296,10 @@ std::string dump_all_tasks(duration patience) {
     for (unsigned worker = 0; worker < run->count(); ++worker) {
         const std::string one = asked[worker] ? asked[worker]->answer(until) : dump_tasks();
         all += !one.empty() ? one
-                            : "worker " + std::to_string(worker) +
-                                  " does not answer: a task of it holds the loop\n";
+                            : fmt::format(
+                                  "worker {} does not answer: a task of it holds the "
+                                  "loop\n",
+                                  worker);
     }
     return all;
 }

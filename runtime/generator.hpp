@@ -126,6 +126,12 @@ template <class T>
 class [[nodiscard, gnu::warn_unused]] async_generator<T>::next_await {
 public:
     explicit next_await(promise_type& from) noexcept : from_(from) {}
+    ~next_await() {
+#ifndef OURO_NO_ASSERT
+        if (!awaited_) [[unlikely]]
+            never_awaited("generator");
+#endif
+    }
     next_await(const next_await&) = delete;
     next_await& operator=(const next_await&) = delete;
 
@@ -133,6 +139,7 @@ public:
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) noexcept {
         promise_base& consumer = by.promise();
+        note_awaited(consumer);
         refused_ = consumer.owner->cancelled();
         if (refused_ || from_.ended()) return false;
         from_.produce_for(consumer);
@@ -142,6 +149,7 @@ public:
         if (refused_) throw_error(errc::cancelled);
         return from_.take();
     }
+    void note_awaited(promise_base&) noexcept { awaited_ = true; }
     result<std::optional<T>> await_result() {
         if (refused_) return errc::cancelled;
         try {
@@ -154,6 +162,7 @@ public:
 private:
     promise_type& from_;
     bool refused_ = false;
+    bool awaited_ = false;
 };
 
 }  // namespace ouro

@@ -5,9 +5,10 @@
 #include <ouro/runtime/log.hpp>
 #include <ouro/runtime/workers.hpp>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 namespace ouro {
 
@@ -87,8 +88,8 @@ void add(worker_metrics& sum, const worker_metrics& one) {
 
 std::string times_text(const char* what, const log2_histogram& times) {
     auto text = [](std::uint64_t ns) { return duration_text(duration(ns)); };
-    return std::string(what) + " p50 " + text(times.percentile(50)) + ", p99 " +
-           text(times.percentile(99)) + ", max " + text(times.max());
+    return fmt::format("{} p50 {}, p99 {}, max {}", what, text(times.percentile(50)),
+                       text(times.percentile(99)), text(times.max()));
 }
 
 }  // namespace
@@ -119,25 +120,21 @@ runtime_metrics metrics() {
 }
 
 std::string to_string(const worker_metrics& figures) {
-    using std::to_string;
-    char batch[32];
-    std::snprintf(batch, sizeof batch, "%.2f", figures.mean_batch());
-    std::string text = "worker " + to_string(figures.worker) + " (" + figures.reactor +
-                       "): " + to_string(figures.tasks) + " tasks, " + to_string(figures.spawned) +
-                       " spawned, " + to_string(figures.failed) + " failed, " +
-                       to_string(figures.polls) + " polls in " + to_string(figures.turns) +
-                       " turns, ready depth " + to_string(figures.ready_depth) + " (max " +
-                       to_string(figures.ready_depth_max) + ")\n";
-    text += "  " + to_string(figures.submissions) + " submissions, " +
-            to_string(figures.completions) + " completions, " + to_string(figures.system_calls) +
-            " system calls (" + batch + " operations each), " + to_string(figures.sleeps) +
-            " sleeps, " + to_string(figures.timers_fired) + " timers, " +
-            to_string(figures.remote_calls) + " remote calls\n";
+    std::string text = fmt::format(
+        "worker {} ({}): {} tasks, {} spawned, {} failed, {} polls in {} turns, ready depth {} "
+        "(max {})\n"
+        "  {} submissions, {} completions, {} system calls ({:.2f} operations each), {} sleeps, "
+        "{} timers, {} remote calls\n",
+        figures.worker, figures.reactor, figures.tasks, figures.spawned, figures.failed,
+        figures.polls, figures.turns, figures.ready_depth, figures.ready_depth_max,
+        figures.submissions, figures.completions, figures.system_calls, figures.mean_batch(),
+        figures.sleeps, figures.timers_fired, figures.remote_calls);
     const loop_times& times = figures.times;
     if (times.loop_lag.count() == 0) return text;
-    return text + "  " + times_text("poll", times.poll_time) + "; " +
-           times_text("loop lag", times.loop_lag) + "; batch max " + to_string(times.batch.max()) +
-           "; " + to_string(times.stalls.value()) + " stalls\n";
+    return text + fmt::format("  {}; {}; batch max {}; {} stalls\n",
+                              times_text("poll", times.poll_time),
+                              times_text("loop lag", times.loop_lag), times.batch.max(),
+                              times.stalls.value());
 }
 
 std::string to_string(const runtime_metrics& figures) {
@@ -194,17 +191,15 @@ void loop_meter::report_stall(std::int64_t length) noexcept {
     if (!log_enabled()) return;
     const chain* root = frame_->owner;
     while (root->parent()) root = root->parent();
-    std::string text = "stall: ";
+    std::string who = "a task";
     if (auto* task = dynamic_cast<const root_task*>(root)) {
-        text += "task " + std::to_string(task->number());
-        if (!task->name().empty()) text += " \"" + std::string(task->name()) + '"';
-    } else {
-        text += "a task";
+        who = fmt::format("task {}", task->number());
+        if (!task->name().empty()) who += fmt::format(" \"{}\"", task->name());
     }
-    text += " held worker " + std::to_string(loop_.worker()) + " for " +
-            duration_text(duration(length));
+    std::string text = fmt::format("stall: {} held worker {} for {}", who, loop_.worker(),
+                                   duration_text(duration(length)));
     auto place = [](const std::source_location& where) {
-        return std::string(short_file_name(where.file_name())) + ':' + std::to_string(where.line());
+        return fmt::format("{}:{}", short_file_name(where.file_name()), where.line());
     };
     // Where it was resumed says where the work began, where it waits now says where it ended.
     const std::source_location& to = frame_->where;

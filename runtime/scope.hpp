@@ -26,10 +26,14 @@ public:
     /// Starts a child. It inherits the deadline of the scope, and its end: what is started after
     /// the scope was cancelled or has failed is refused at its first wait. May be called as long as
     /// the body or a child lives. A lambda with captures that made the task must live longer than
-    /// the scope; give the lambda itself, without calling it, and the child keeps it.
+    /// the scope; give the lambda itself, without calling it, and the child keeps it. One that was
+    /// a temporary, or is a variable of a function that is no coroutine, is an assertion.
     template <class T>
     join_handle<T> spawn(task<T> body,
                          std::source_location place = std::source_location::current()) {
+        OURO_ASSERT(
+            !body.made_in(place) &&
+            "spawn: a lambda's captures end before its task: give spawn the lambda, without ()");
         OURO_ASSERT(!over() && "scope: the scope has ended: spawn from its body or from a child");
         root_task& child = start(std::move(body), &home_, place);
         ++children_;

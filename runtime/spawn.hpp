@@ -141,6 +141,7 @@ root_task& start_root(task<T> body, task_owner* owner, chain* parent, std::sourc
         return static_cast<typename task<T>::promise_type&>(frame).failure();
     };
     task_map& tasks = executor::current("spawn").tasks();
+    body.assert_captures_stay();
     tasks.make_room(1);  // may throw: the frame is still the task's
     promise_base& frame = std::move(body).release().promise();
     return tasks.start({&frame, read_failure, owner, parent, place});

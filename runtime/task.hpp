@@ -105,6 +105,49 @@ struct final_await {
     void await_resume() const noexcept {}
 };
 
+/// True for the type of a lambda. Nothing but its name tells one.
+template <class F>
+consteval bool is_lambda() {
+    const std::string_view name = __PRETTY_FUNCTION__;
+    const std::size_t clang = name.find("= (lambda at ");
+    const std::size_t gcc = name.rfind("<lambda(");
+    return clang != name.npos || (gcc != name.npos && name.find(">::", gcc) == name.npos);
+}
+
+/// Where a lambda is written; clang has that in its name, g++ does not.
+struct lambda_place {
+    std::string_view file;
+    unsigned line = 0;  // 0: not known
+    unsigned column = 0;
+
+    /// Whether it is written in the arguments of the call that begins at `call`.
+    bool in_arguments_of(const std::source_location& call) const noexcept;
+};
+
+template <class F>
+consteval lambda_place find_lambda() {
+    const std::string_view name = __PRETTY_FUNCTION__;
+    const std::size_t begin = name.find("= (lambda at ");
+    if (begin == name.npos) return {};
+    std::string_view left = name.substr(begin + 13);
+    left = left.substr(0, left.rfind(')'));
+    const auto take_number = [&left] {
+        const std::size_t colon = left.rfind(':');
+        unsigned number = 0;
+        for (const char digit : left.substr(colon + 1))
+            number = 10 * number + static_cast<unsigned>(digit - '0');
+        left = left.substr(0, colon);
+        return number;
+    };
+    lambda_place found;
+    found.column = take_number();
+    found.line = take_number();
+    found.file = left;
+    return found;
+}
+template <class F>
+inline constexpr lambda_place place_of_lambda = find_lambda<F>();
+
 /// Where a task keeps what it returns or throws.
 template <class T>
 class task_outcome {
@@ -187,8 +230,10 @@ private:
 /// once: `T x = co_await work();`. Reference parameters are safe when it is awaited at once; for a
 /// spawned task they are not. A lambda that is a coroutine does not keep its captures: they stay in
 /// the lambda, which must live as long as the task. So spawn() takes the lambda, and asserts when
-/// it is given the task of one with captures. Destroying a task that has not started frees it;
-/// destroying one that is suspended in the middle is a bug, which structured use makes impossible.
+/// it is given the task of one with captures. Whoever else begins a task asserts when the lambda
+/// was a temporary that is gone by then, as far as the compiler tells where it is. Destroying a
+/// task that has not started frees it; destroying one that is suspended in the middle is a bug,
+/// which structured use makes impossible.
 template <class T>
 class [[nodiscard, gnu::warn_unused]] task {
 public:
@@ -199,10 +244,22 @@ public:
 
         bool of_captures = false;  // it is a lambda's, and uses what that has captured
     };
-    /// For the coroutine of a lambda, which is no complete type until its body has been read.
+    /// Of a lambda's coroutine.
+    struct capturing_promise : promise_type {
+        const void* lambda = nullptr;  // where in memory it is, if the compiler tells (g++)
+        const lambda_place* written = nullptr;  // where in the source
+    };
+    /// A lambda is no complete type until its body has been read.
     template <class Lambda>
-    struct lambda_promise final : promise_type {
-        lambda_promise() noexcept { this->of_captures = !std::is_empty_v<Lambda>; }
+    struct lambda_promise final : capturing_promise {
+        lambda_promise() noexcept {
+            this->of_captures = !std::is_empty_v<Lambda>;
+            this->written = &place_of_lambda<Lambda>;
+        }
+        template <class... Args>
+        explicit lambda_promise(const Lambda& made_by, const Args&...) noexcept : lambda_promise() {
+            this->lambda = std::addressof(made_by);
+        }
     };
     using handle_type = std::coroutine_handle<promise_type>;
     using value_type = T;
@@ -233,6 +290,7 @@ public:
         void await_suspend(std::coroutine_handle<P> by) const noexcept {
             promise_base& child = frame_.promise();
             OURO_ASSERT(child.owner == nullptr && "task: awaited twice: a task is awaited once");
+            check_captures(frame_);
             child.parent = &by.promise();
             child.owner = child.parent->owner;
             executor::current().run_next(child);
@@ -262,23 +320,34 @@ public:
     /// True when it uses what a lambda has captured.
     bool of_captures() const noexcept { return frame_ && frame_.promise().of_captures; }
 
+    /// Asserts that what a lambda has captured for it can be there when it runs. A temporary
+    /// cannot, nor can the variable of a function that is no coroutine.
+    void assert_captures_stay() const noexcept { check_captures(frame_); }
+
+    /// True when its lambda is a temporary in the arguments of the call that begins at `call`, as
+    /// far as the compiler tells.
+    bool made_in(const std::source_location& call) const noexcept {
+        if (!of_captures()) return false;
+        const auto& promise = static_cast<capturing_promise&>(frame_.promise());
+        return promise.written->in_arguments_of(call);
+    }
+
     /// Gives up ownership of the suspended frame; how spawning takes it over.
     handle_type release() && noexcept { return std::exchange(frame_, {}); }
 
 private:
     explicit task(handle_type frame) noexcept : frame_(frame) {}
 
+    static void check_captures(handle_type frame) noexcept {
+        if (!frame || !frame.promise().of_captures) return;
+        const void* lambda = static_cast<capturing_promise&>(frame.promise()).lambda;
+        OURO_ASSERT(
+            !executor::current().ends_with_resumption(lambda) &&
+            "spawn: a lambda's captures end before its task: give spawn the lambda, without ()");
+    }
+
     handle_type frame_;
 };
-
-/// True for the type of a lambda. Nothing but its name tells one.
-template <class F>
-consteval bool is_lambda() {
-    const std::string_view name = __PRETTY_FUNCTION__;
-    const std::size_t clang = name.find("= (lambda at ");
-    const std::size_t gcc = name.rfind("<lambda(");
-    return clang != name.npos || (gcc != name.npos && name.find(">::", gcc) == name.npos);
-}
 
 }  // namespace ouro
 

@@ -3,6 +3,25 @@
 // Both run the awaitable in an inner chain: while it is awaited, the awaiting frame belongs to the
 // inner chain, so what is awaited below inherits it, without a frame or an allocation more. The
 // awaiter itself is the leaf of the outer chain and decides what passes through.
+//
+//   outer chain ── leaf: the timeout, in the awaiting frame
+//                          │ below_
+//                        inner chain ── leaf: what is awaited inside, or something below that
+//
+//  1. From enter() to leave() the frame's owner is the inner chain. Enter comes before the inner
+//     awaiter is asked anything, leave after its outcome was taken, or when it throws while it
+//     starts; so nested ones unwind in order, each giving the frame back to whom it took it from.
+//  2. Enter waits on the outer chain even if that was asked to stop: what is inside answers for
+//     itself. A timeout hands the request on, then and later, with its reason; a shield does not,
+//     and since a request is sticky, it takes effect at the first await after the shield.
+//  3. The timer runs only while the inner awaiter may be suspended: armed when that was not ready
+//     at once, disarmed before its outcome is taken.
+//  4. Time that is up is a request like any other. It changes an outcome only if it was the first
+//     request to reach the inner chain (`expired_`), and what is awaited ended as cancelled: that
+//     becomes timed_out. A value or another error that came first is handed over, even late.
+//  5. The inner chain has the nearer of the deadline above it and its own, so whoever is below
+//     finds what is left; a shield passes the deadline on, although not the request.
+//  6. The awaiter stays where it is from enter to leave, as every leaf does while it waits.
 #pragma once
 
 #include <ouro/runtime/as_result.hpp>
@@ -95,6 +114,10 @@ public:
         settle();
         return timed(take_result(inner_));
     }
+    void note_awaited(promise_base& frame) noexcept {
+        leaf::note_awaited(frame);
+        pass_on_awaited(inner_, frame);
+    }
 
 private:
     void arm_timer() noexcept {
@@ -147,6 +170,10 @@ public:
     auto await_result() {
         const leaving outer{*this};
         return take_result(inner_);
+    }
+    void note_awaited(promise_base& frame) noexcept {
+        leaf::note_awaited(frame);
+        pass_on_awaited(inner_, frame);
     }
 
 private:

@@ -17,7 +17,7 @@
 //     destroyed: what they wait for may still refer to it, and they to each other.
 //  5. A worker that has left may start a task after all, out of a timer or a completion of its own.
 //     It counts itself again, unless it is too late; then the task is named as left behind.
-//  6. This object itself is shared: by run(), by each thread of the pools (blocking_pool.cpp, 1),
+//  6. This object itself is shared: by run(), by each thread of the pools (blocking_pool.hpp, 1),
 //     and by the handles of remote tasks. Its loops are null when they are gone.
 //  7. A child that is forked inside a run has a copy of it that is never turned again: its first
 //     run() forgets that the thread was a worker.

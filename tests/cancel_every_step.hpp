@@ -6,6 +6,7 @@
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/testing/sweep.hpp>
 #include <ouro/runtime/timeout.hpp>
+#include <ouro/tests/kept_log.hpp>
 #include <ouro/tests/work.hpp>
 
 #include <span>
@@ -37,8 +38,10 @@ enum class sweep_on {
 /// Cancels every scenario of a table at each step, in simulation alone or on the real reactors,
 /// too, and says how many points each had.
 inline void check_every_step(std::span<const work> table, sweep_on where) {
+    const kept_log quiet;  // what is caused on purpose is logged, too
     std::uint64_t points = 0;
     for (const work& each : table) {
+        kept_log::start_anew();
         auto body = [&each, where] {
             return where == sweep_on::sim_once ? each.make() : once_and_again(each.make);
         };
@@ -47,7 +50,8 @@ inline void check_every_step(std::span<const work> table, sweep_on where) {
         points += found.points;
         const std::string name = each.name;
         MESSAGE(name << ": " << found.points << " points");
-        CHECK_MESSAGE(found.clean(), name << ": " << found.complaints.substr(0, 3000));
+        CHECK_MESSAGE(found.clean(), name << ": " << found.complaints.substr(0, 3000)
+                                          << "; logged: " << kept_log::text());
         CHECK_MESSAGE(found.points >= 7, name << " hardly suspends");
     }
     MESSAGE(table.size() << " works, " << points << " points in all");

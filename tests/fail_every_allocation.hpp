@@ -10,6 +10,7 @@
 #include <ouro/runtime/engine/timers.hpp>
 #include <ouro/runtime/error.hpp>
 #include <ouro/runtime/testing/testing.hpp>
+#include <ouro/tests/kept_log.hpp>
 #include <ouro/tests/work.hpp>
 
 #include <doctest/doctest.h>
@@ -169,12 +170,15 @@ inline memory_report fail_every_allocation(work_maker make) {
         if (where.plain_ring) continue;  // allocates as the other ring does
         for (const bool goes_on : {false, true}) {
             for (long after = 0; found.clean(); ++after) {
+                kept_log::start_anew();
                 if (!run_short_of_memory(make, where, after, goes_on, found.complaints)) break;
                 ++found.points;
                 if (!found.clean())
-                    found.complaints +=
-                        " (on " + where.name() + ", after " + std::to_string(after) +
-                        (goes_on ? " allocations, all that follow)" : " allocations, one of them)");
+                    found.complaints += " (on " + where.name() + ", after " +
+                                        std::to_string(after) +
+                                        (goes_on ? " allocations, all that follow)"
+                                                 : " allocations, one of them)") +
+                                        "; logged: " + kept_log::text();
             }
         }
     }
@@ -184,6 +188,7 @@ inline memory_report fail_every_allocation(work_maker make) {
 
 /// Sweeps every scenario of a table and says how many points each had.
 inline void check_every_allocation(std::span<const work> table) {
+    const kept_log quiet;  // what is caused on purpose is logged, too
     long points = 0;
     for (const work& each : table) {
         const memory_report found = fail_every_allocation(each.make);

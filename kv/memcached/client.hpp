@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ouro/kv/memcached/connection/batch.hpp>
+#include <ouro/kv/memcached/credentials.hpp>
 #include <ouro/kv/memcached/error.hpp>
 #include <ouro/kv/memcached/expiry.hpp>
 #include <ouro/kv/memcached/ring.hpp>
@@ -36,6 +37,8 @@ struct client_options {
     /// For servers with `-Y`: both or, for none, neither. Copied when connecting.
     std::string_view user = {};
     std::string_view password = {};
+    /// Says both instead, in every handshake; it stays until the client has been closed.
+    credential_source* credentials = nullptr;
 
     /// Keys may be any 1 to 186 bytes and travel in base64. Meta only. Whoever else reads these
     /// items must do the same.

@@ -48,6 +48,7 @@ session_options session_options_of(const server& one, const client_options& opti
     how.dialect = options.dialect;
     how.user = options.user;
     how.password = options.password;
+    how.credentials = options.credentials;
     how.base64_keys = options.base64_keys;
     how.connect_timeout = options.connect_timeout;
     how.failures_max = options.failures_max;

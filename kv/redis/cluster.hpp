@@ -49,6 +49,12 @@ public:
 
     const node_endpoint& where() const noexcept { return node_->where(); }
 
+    /// See client::run_blocking: on a leased connection to this node.
+    template <class T>
+    cluster_call<T> run_blocking(verb what, block_time wait, std::span<const arg> arguments) {
+        return cluster_call<T>(wait, node_, *core_, what, arguments);
+    }
+
     /// A connection of one's own to this node, for what is about its own connection, such as WAIT:
     /// write and wait there.
     net::pool<connection>::acquire_op lease() { return node_->lease(); }
@@ -87,8 +93,9 @@ private:
 class cluster : public door<cluster> {
 public:
     /// Connects to the cluster the seeds belong to and returns when its table of slots is known.
-    /// User and password are those of the first seed. Throws redis::error with the reason of the
-    /// last seed that was asked; errc::bad_url, also for a database other than 0.
+    /// User and password are those of the first seed. Throws redis::error that names each node that
+    /// was asked and says why it did not help, with the code of the last one; errc::bad_url, also
+    /// for a database other than 0.
     static task<cluster> connect(cluster_seeds where, cluster_options options = {});
 
     /// Tried first at the node that has answered another command, as when that has said what it

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ouro/kv/redis/url.hpp>
+#include <ouro/runtime/duration.hpp>
 #include <ouro/runtime/task.hpp>
 
 #include <concepts>
@@ -14,15 +15,19 @@ namespace ouro::redis {
 /// A user and a password, or a token in its place.
 struct credentials {
     credentials() {}  // no aggregate: g++ 12 gets those wrong inside awaited calls
-    credentials(std::string user, std::string password)
-        : user(std::move(user)), password(std::move(password)) {}
+    credentials(std::string user, std::string password, duration valid_for = duration::max())
+        : user(std::move(user)), password(std::move(password)), valid_for(valid_for) {}
 
     std::string user;      ///< empty: the default user
     std::string password;  ///< when this is empty, too: no AUTH
+    /// How long they hold from now on. When four fifths of it are over, but not within a second,
+    /// each connection asks again and says AUTH between the requests of others; one that is leased
+    /// is closed when it comes back. duration::max(): for ever, as far as is known.
+    duration valid_for = duration::max();
 };
 
-/// Knows who we are now. Asked in every handshake, and by reauthenticate(); the login of the URL or
-/// of the options does not count then.
+/// Knows who we are now. Asked in every handshake, by reauthenticate(), and before what it has said
+/// ends (`valid_for`); the login of the URL or of the options does not count then.
 ///
 /// Named in options by a pointer: it stays until the client has been closed, `close()` awaited, or
 /// until connecting has failed.

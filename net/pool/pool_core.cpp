@@ -72,6 +72,7 @@ void pool_acquire::stop_waiting() noexcept {
 }
 
 pool_acquire::~pool_acquire() {
+    assert_used();
     if (granted_) core_.give_back(*granted_, false);
 }
 

@@ -36,7 +36,7 @@ public:
 protected:
     /// `replies` > 0 is how many replies the request has.
     exchange(session& on, std::uint32_t replies) noexcept : on_(&on), replies_(replies) {}
-    ~exchange() = default;
+    ~exchange() { assert_awaited("exchange"); }
 
     /// What to send. Asked whenever it is about to be sent, which may be more than once; the bytes
     /// must stay until it is asked again or the exchange ends. std::bad_alloc fails the exchange.

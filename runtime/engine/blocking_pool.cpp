@@ -1,29 +1,3 @@
-// What outlives what, when a call blocks:
-//
-//   worker (loop, task, frame)            helper thread (crew, run)
-//     submit ──────── queue ────────────>   work
-//     done   <─────── posted ────────────   worked
-//     withdraw: out of the queue again      …
-//     leave: nobody waits for it            left: ends the job's life
-//
-//  1. A thread owns a share of its crew (lock, queue, list of threads) and of its run (`workers`).
-//     Both therefore live until the last call that was begun has returned, however long after the
-//     end of run() that is, and neither refers to anything that dies sooner.
-//  2. A job belongs to who submitted it, until a thread has taken it off the queue; then to both,
-//     until the thread has said under the lock either `worked_` or that it found `left_`. Whoever
-//     leaves does so under the same lock. So exactly one of them ends the job's life.
-//  3. A thread touches a loop in one place, to post a job that is done, and only inside a
-//     workers::visit: refused once the run is over, and the run does not take its loops down
-//     meanwhile. A call that outlives its run is therefore told to nobody.
-//  4. What a call of the user finds by itself (workers::current() in spawn_on, request_stop,
-//     metrics and the like) is the run of 1, which says that it is over: see workers.cpp.
-//  5. The job of a task that was left behind stays valid: its frame lies in a loop that is never
-//     destroyed (workers.cpp, 4). A job that was left to its thread lies in memory of its own.
-//  6. shut_down drops what waits in the queue, since only tasks that were left behind can wait
-//     there, and waits for no thread whose job was left to it. After it no thread begins anything.
-//  7. Threads that are joined have left the list of the living under the lock and take the lock no
-//     more; threads that are detached find themselves in no list and just end.
-
 #include <ouro/runtime/engine/blocking_pool.hpp>
 
 #include <ouro/runtime/log.hpp>

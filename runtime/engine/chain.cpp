@@ -52,7 +52,7 @@ void leaf::wait_regardless(promise_base& frame) noexcept {
     chain_->leaf_ = this;
 }
 
-void leaf::never_awaited(const char* what) noexcept {
+void never_awaited(const char* what) noexcept {
     if (std::uncaught_exceptions() > 0) return;
     char text[200];
     std::snprintf(text, sizeof text,
@@ -60,6 +60,12 @@ void leaf::never_awaited(const char* what) noexcept {
                   "the expression that makes it",
                   what);
     assertion_failed(text, __FILE__, __LINE__);
+}
+
+bool lambda_place::in_arguments_of(const std::source_location& call) const noexcept {
+    if (line == 0 || file != call.file_name()) return false;
+    if (line == call.line()) return column > call.column();
+    return line == call.line() + 1;  // the arguments stand on a line of their own
 }
 
 void leaf::unwait() noexcept {

@@ -52,6 +52,9 @@ struct promise_base {
     }
 };
 
+/// Asserts, unless an exception is on its way, that an operation was awaited: this one was not.
+void never_awaited(const char* what) noexcept;
+
 /// Collects the one-line description of a leaf, and the chains below it.
 class leaf_description {
 public:
@@ -120,8 +123,6 @@ private:
     /// A request to end soon; called at most once per reason while waiting. The leaf calls
     /// `resume()`, now or later, and may still succeed.
     virtual void cancel(cancel_reason reason) noexcept = 0;
-
-    static void never_awaited(const char* what) noexcept;
 
     chain* chain_ = nullptr;         // where it is the leaf; null when it does not wait
     promise_base* frame_ = nullptr;  // which frame to resume; null until it is awaited

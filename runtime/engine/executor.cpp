@@ -50,6 +50,7 @@ std::uint64_t executor::new_serial() noexcept {
 
 void executor::turn() noexcept {
     OURO_ASSERT(running_ == nullptr && "a turn inside a turn");
+    turn_began_ = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
     ++stats_.turns;
     if (observer_) observer_->turn_started(now());
     take_posted();
@@ -57,6 +58,7 @@ void executor::turn() noexcept {
     run_ready();
     run_turn_end();
     poll();
+    turn_began_ = 0;
 }
 
 void executor::run_ready() noexcept {

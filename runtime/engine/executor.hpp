@@ -3,6 +3,35 @@
 // The loop is a trampoline: only it resumes coroutines, one at a time. Awaiting a task, finishing
 // one, completing an operation merely say who is next. So no chain of awaits, however long and
 // however compiled, uses more than one frame of the machine's stack.
+//
+//   turn:  posted calls → due timers → ready frames → turn-end list → submit, sleep, reap
+//             ▲                           │  ▲                              │
+//             └── post (any thread)       └──┘ run_next, make_ready         └─ now() is read
+//
+//  1. `running_` is the frame that runs, and null between resumptions. What runs says who is next:
+//     run_next at most once (a task that is awaited, the parent of one that has ended), make_ready
+//     for whoever else can go on, end_chain when its root frame has finished. All of it happens
+//     after the frame has suspended, so a frame that has ended may be freed then.
+//  2. What is ready runs in order of arrival, also what becomes ready meanwhile, until the turn has
+//     used up its resumptions or its time. Whoever was to run next then goes to the back.
+//  3. now() is read when the reactor has been left, and stays the same for a whole turn. Whether
+//     the turn has used up its time is looked at after a few resumptions and then ever less often,
+//     and each time that a frame has used up its inline completions.
+//  4. A frame may complete `inline_completions` operations without suspending in one go; then
+//     spend() refuses, and it goes to the back. Every awaiter that can answer at once asks it.
+//  5. Turn's end: each flusher is called once, after the frames and before the reactor. Who signs
+//     in while they are called is called in the next turn, which then does not sleep.
+//  6. To sleep, the loop says so (`asleep_`) and then looks at the inbox; who posts puts the call
+//     in and then looks at `asleep_`. Both are sequentially consistent, so one sees the other. Of
+//     several posters the one that takes `asleep_` back wakes it.
+//  7. A posted call belongs to the executor until it has run, and may be gone then; calls of one
+//     thread run in the order in which it posted them. Whoever posts is counted while inside, and
+//     the destructor waits for him.
+//  8. Stuck means: nothing is ready, no timer, no flusher, nothing posted, no operation under way,
+//     and nobody outside has said that he will post (`expect_post`). Only another worker can wake
+//     such a loop, and when all of a run are stuck, that is a deadlock. So helper threads and
+//     signals are announced before they post.
+//  9. All but post, has_posted, wake and the counters is for the executor's own thread alone.
 #pragma once
 
 #include <ouro/runtime/engine/counter.hpp>
@@ -125,6 +154,15 @@ public:
     /// The frame that runs now; null between resumptions.
     promise_base* running() const noexcept { return running_; }
 
+    /// True for what lies on the machine's stack within this turn: it is gone before anything runs
+    /// that is not running yet.
+    bool ends_with_resumption(const void* what) const noexcept {
+        constexpr std::uintptr_t gone_already = 16 * 1024;  // of a function that has returned
+        const auto at = reinterpret_cast<std::uintptr_t>(what);
+        const auto top = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+        return at < turn_began_ && at > top - gone_already;
+    }
+
     // What it is made of.
 
     reactor& io() noexcept { return *io_; }
@@ -164,7 +202,7 @@ public:
     // Its life, called by run().
 
     /// One turn: posted calls, due timers, ready tasks, turn-end list, submit and reap.
-    void turn() noexcept;
+    [[gnu::noinline]] void turn() noexcept;
 
     /// True when nothing is ready and nothing can ever become so.
     bool stuck() const noexcept;
@@ -190,8 +228,9 @@ private:
     promise_base* running_ = nullptr;
     chain* ended_ = nullptr;
     loop_observer* observer_ = nullptr;
-    int budget_ = 0;     // resumptions left in this turn
-    int next_look_ = 0;  // the budget at which the clock is read
+    int budget_ = 0;                 // resumptions left in this turn
+    int next_look_ = 0;              // the budget at which the clock is read
+    std::uintptr_t turn_began_ = 0;  // where its stack begins; 0 between turns
     int inline_left_ = 0;
     int expected_posts_ = 0;
     unsigned worker_;

@@ -1,4 +1,4 @@
-"""The rules about rooms notice breaches that are planted: a rule that cannot fail is none."""
+"""A rule notices the breach that is planted for it: one that cannot fail is none."""
 
 import pathlib
 import shutil
@@ -57,7 +57,20 @@ CASES = [
     ("units", add("net/pool/lender.hpp", "#pragma once\n"), "has `lender`, which its table"),
     ("units", replace("runtime/README.md", "`backoff chance", "`backoff luck chance"),
      "has no `luck`"),
+    ("essays", lambda copy: None, ""),
+    ("essays", replace("runtime/timeout.hpp", "//  2. ", "//  7. "),
+     "does not begin with its rules"),
+    ("includes", lambda copy: None, ""),
+    ("includes", add("net/stream.hpp", "#include <ouro/net/format.hpp>\n"), "brings fmt to every"),
 ]
+
+BINDS = [
+    ("    auto [a, b] = co_await all_of(x(), y());\n", True),
+    ("    auto& [a, b] =\n        co_await all_of(x(), y());\n", True),
+    ("    auto both = co_await all_of(x(), y());\n    auto& [a, b] = both;\n", False),
+]
+for text, breach in BINDS:
+    CASES.append(("bindings", add("net/relay.cpp", text), "leak that" if breach else ""))
 
 failed = 0
 for rule, plant, wanted in CASES:

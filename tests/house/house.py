@@ -132,9 +132,10 @@ def includes(house):
     for name in house.files(".hpp", folders=CRATES):
         for number, _, target in house.includes(name):
             formatting = name.endswith("format.hpp") and target.startswith("fmt/")
-            if "/testing/" in name:
-                continue  # for tests, whose users pay for what they include there
-            if COSTLY.match(target) and not formatting:
+            if target.endswith("/format.hpp") and not name.endswith("/format.hpp"):
+                yield f"{name}:{number}: a header that includes {target} brings fmt to every user"
+            costly = COSTLY.match(target) and "/testing/" not in name  # those only tests include
+            if costly and not formatting:
                 yield f"{name}:{number}: <{target}> in a header costs every user its compile time"
         if "#pragma once" not in house.lines(name) and "/precompiled/" not in name:
             yield f"{name}:1: no #pragma once"
@@ -298,6 +299,47 @@ def shape(house):
                 yield where + "unfinished by its own words"
 
 
+# --- what some files must say first ------------------------------------------------------------
+
+# Headers in which a small change breaks what somebody far away relies on.
+DANGEROUS = ["runtime/engine/executor.hpp", "runtime/engine/blocking_pool.hpp",
+             "runtime/timeout.hpp"]
+NUMBERED = re.compile(r"^//  ?(\d+)\. ")
+RULES_MIN = 4
+
+
+def essays(house):
+    """A dangerous header begins with its rules, numbered from one."""
+    for name in DANGEROUS:
+        essay = []
+        for line in house.lines(name):
+            if not line.startswith("//"):
+                break
+            if match := NUMBERED.match(line):
+                essay.append(int(match[1]))
+        if len(essay) < RULES_MIN or essay != list(range(1, len(essay) + 1)):
+            yield f"{name}:1: does not begin with its rules, numbered from 1: {essay}"
+
+
+# g++ 15 and 16 never destroy what such a line binds (runtime/compiler.hpp).
+LEAKS = re.compile(r"\bauto\s*&{0,2}\s*\[[^\]]*\]\s*=\s*(?:\w+\()?\s*co_await\b")
+# Where the line is shown as what not to write.
+SHOWS_LEAK = re.compile(r"leak|what not to write")
+
+
+def bindings(house):
+    """Nothing of ours, examples and words included, binds the parts of what it awaits at once."""
+    texts = list(house.files(".hpp", ".cpp", "README.md"))
+    front = ["README.md"] if (house.source / "README.md").exists() else []
+    for name in [*front, *texts]:
+        lines = house.lines(name)
+        for number, line in enumerate(lines, 1):
+            both = line + " " + (lines[number].strip() if number < len(lines) else "")
+            match = LEAKS.search(both)
+            if match and match.start() < len(line) and not SHOWS_LEAK.search(line):
+                yield f"{name}:{number}: g++ 15 and 16 leak that: name what was awaited first"
+
+
 # --- time ---------------------------------------------------------------------------------------
 
 # `+` on a point of ouro::clock saturates (runtime/clock.hpp). What goes round that place:
@@ -353,8 +395,8 @@ def units(house):
     yield from unit_rule(house, CRATES)
 
 
-RULES = [layering, rooms, units, includes, listed, shape, readme, time_sums, headers, together,
-         budget]
+RULES = [layering, rooms, units, includes, listed, shape, essays, bindings, readme, time_sums,
+         headers, together, budget]
 
 
 def main(rule, source, build, *compiler):

@@ -9,7 +9,7 @@ GROUND = {
     "runtime": "check clock compiler duration duration_text error log result",
     "net": "endpoint",
     "kv/redis": "credentials error url value",
-    "kv/memcached": "error expiry key md5 ring server",
+    "kv/memcached": "credentials error expiry key md5 ring server",
 }
 
 # From the ground up: a room includes rooms that stand above it in this list, and only those that it
@@ -53,7 +53,7 @@ ROOMS = {
 
     "kv/redis/testing": "kv/redis/wire net net/bytes runtime runtime/sync",
 
-    "kv/memcached.": "net/session runtime.",
+    "kv/memcached.": "net/session runtime. runtime",
     "kv/memcached/wire": "kv/memcached. runtime.",
     "kv/memcached/connection": "kv/memcached. kv/memcached/wire net net/session"
                                " runtime. runtime runtime/time runtime/sync",
@@ -87,6 +87,8 @@ def room_rule(house, crates):
         if "/precompiled/" in name:
             continue
         room = room_of(name)
+        if name.endswith("/format.hpp"):
+            continue  # prints what any room of its crate has; who includes it: see house.py
         if room is None:
             yield f"{name}:1: its folder is no room of the plan (tests/house/rooms.py)"
             continue

@@ -1,6 +1,8 @@
+#include "line_session.hpp"
 #include "sockets.hpp"
 #include <ouro/net/bytes/reader.hpp>
 #include <ouro/net/bytes/writer.hpp>
+#include <ouro/net/pool/pool.hpp>
 #include <ouro/net/stream_pair.hpp>
 #include <ouro/net/udp.hpp>
 #include <ouro/runtime/as_result.hpp>
@@ -135,6 +137,51 @@ TEST_CASE("moving, destroying and releasing a stream in use say what to do, on e
     CHECK(asserts_everywhere("moved while a task sends or receives on it", move_in_use));
     CHECK(asserts_everywhere("co_await close(), or end that task first", destroy_in_use));
     CHECK(asserts_everywhere("released while a task sends or receives on it", release_in_use));
+}
+
+namespace {
+
+template <class Made>
+void forget(Made&&) {}
+
+task<> forget_exchange() {
+    line_protocol::line_session on;
+    forget(line_protocol::ask(on, 1));
+    co_return;
+}
+
+task<std::unique_ptr<int>> connect_to_nothing() { co_return std::make_unique<int>(0); }
+
+task<> forget_acquire() {
+    pool<int> numbers(connect_to_nothing);
+    forget(numbers.acquire());
+    co_return;
+}
+
+}  // namespace
+
+TEST_CASE("an exchange and the acquire of a pool that nobody awaits are assertions") {
+    constexpr const char* rest = ": an operation was made and never awaited, so it did nothing";
+    CHECK(says(dies([] { run_simulated(forget_exchange()); }), "exchange"));
+    CHECK(says(dies([] { run_simulated(forget_exchange()); }), rest));
+    CHECK(says(dies([] { run_simulated(forget_acquire()); }), "pool acquire"));
+    CHECK(says(dies([] { run_simulated(forget_acquire()); }), rest));
+}
+
+OURO_TEST("an exchange, or the acquire of a pool, that is refused counts as awaited") {
+    line_protocol::line_session on;
+    pool<int> numbers(connect_to_nothing);
+    auto ask = [](net::session& at, pool<int>& from) -> task<> {
+        CHECK((co_await as_result(sleep_for(1h))).error() == errc::cancelled);
+        const auto said = co_await as_result(line_protocol::ask(at, 1));
+        CHECK(said.error() == errc::cancelled);
+        const auto lent = co_await as_result(from.acquire());
+        CHECK(lent.error() == errc::cancelled);
+    };
+    auto asked = spawn(ask, std::ref(on), std::ref(numbers));
+    co_await settle();
+    asked.cancel();
+    co_await asked;
 }
 
 OURO_TEST_IO("what is asked of a closed stream is an error, again and again") {

@@ -159,7 +159,8 @@ OURO_TEST("one branch is a combination, too") {
 }
 
 OURO_TEST("branches may yield what cannot be copied") {
-    auto [box, number] = co_await all_of(boxed_after(1ms, 1), value_after(2ms, 2));
+    auto both = co_await all_of(boxed_after(1ms, 1), value_after(2ms, 2));
+    auto& [box, number] = both;
     CHECK(*box + number == 3);
     auto first = co_await any_of(boxed_after(2ms, 1), boxed_after(1ms, 2));
     CHECK(**first.get<1>() == 2);

@@ -23,7 +23,7 @@ struct item {
 /// Gets many keys of one server in one exchange: in the meta and binary dialects a request for
 /// each, in the text dialect lines of less than 2 KiB. Awaiting it does not throw; it can be
 /// awaited once.
-class batch_get final : public call_base {
+class [[nodiscard, gnu::warn_unused]] batch_get final : public call_base {
 public:
     /// Gets keys[i] for each i of `which`, which is not empty, into found[i]. All of them stay
     /// until it has ended; the keys are valid.
@@ -33,7 +33,9 @@ public:
 
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) noexcept {
-        return begin() && start(by.promise());
+        if (begin()) return start(by.promise());
+        note_awaited(by.promise());  // and refused
+        return false;
     }
 
     void describe(leaf_description& into) const override;
@@ -65,7 +67,7 @@ private:
 using stats_list = std::vector<std::pair<std::string, std::string>>;
 
 /// Asks one server for a group of statistics. Awaiting it does not throw.
-class stats_call final : public call_base {
+class [[nodiscard, gnu::warn_unused]] stats_call final : public call_base {
 public:
     /// No server has more; one that sends more is not listened to.
     static constexpr std::size_t entries_max = 100'000;
@@ -75,7 +77,9 @@ public:
 
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) noexcept {
-        return begin() && start(by.promise());
+        if (begin()) return start(by.promise());
+        note_awaited(by.promise());  // and refused
+        return false;
     }
 
     void describe(leaf_description& into) const override;

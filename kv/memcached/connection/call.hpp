@@ -67,7 +67,7 @@ public:
 
 protected:
     explicit call_base(session& first) noexcept : pending_request(first, 1) {}
-    ~call_base() = default;
+    ~call_base() { assert_awaited("memcached call"); }
 
     bool refuse(std::error_code why) noexcept;
     void begin_anew() noexcept;
@@ -106,7 +106,7 @@ enum class outcome : std::uint8_t { none, done, miss, not_stored, exists, not_fo
 ///     asked.check();
 ///
 /// The memory that the request points to stays until then.
-class call final : public call_base {
+class [[nodiscard, gnu::warn_unused]] call final : public call_base {
 public:
     /// Goes where the key's server is when it is awaited.
     call(router& by, const request& what) noexcept;
@@ -119,7 +119,9 @@ public:
 
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) noexcept {
-        return begin() && start(by.promise());
+        if (begin()) return start(by.promise());
+        note_awaited(by.promise());  // and refused
+        return false;
     }
 
     /// True when it was not sent because its server went down, or is a read that may be repeated,

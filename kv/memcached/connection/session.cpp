@@ -148,7 +148,7 @@ void session::failed_once_more(std::error_code why) {
 std::error_code session::refuse(std::error_code code, std::string_view words) noexcept {
     refusal_.code = code;
     try {
-        refusal_.words = without_secret(std::string(words), options_.password);
+        refusal_.words = without_secret(std::string(words), who_.password);
     } catch (const std::bad_alloc&) {  // the code says enough
         refusal_.words.clear();
     }
@@ -158,7 +158,9 @@ std::error_code session::refuse(std::error_code code, std::string_view words) no
 // The handshake.
 
 task<result<void>> session::establish() {
-    std::error_code why = co_await connect();
+    std::error_code why = co_await identify();
+    if (why) co_return why;
+    why = co_await connect();
     if (why) co_return why;
     in_.emplace(connection_, reader_options_of(options_.limits));
     why = co_await authenticate();
@@ -180,9 +182,34 @@ task<std::error_code> session::connect() {
     co_return std::error_code();
 }
 
+task<credentials> session::login() {
+    if (options_.credentials) co_return co_await options_.credentials->login(options_.where);
+    co_return credentials(options_.user, options_.password);
+}
+
+task<std::error_code> session::identify() {
+    std::error_code code;
+    std::string words = "credentials: ";
+    try {
+        who_ = co_await login();
+        co_return std::error_code();
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (const std::system_error& failure) {
+        code = failure.code();
+        words += words_of(failure);
+    } catch (const std::exception& failure) {
+        code = make_error_code(std::errc::state_not_recoverable);
+        words += failure.what();
+    } catch (...) {
+        code = make_error_code(std::errc::state_not_recoverable);
+    }
+    co_return refuse(code, words);
+}
+
 task<std::error_code> session::authenticate() {
-    if (options_.user.empty() && options_.password.empty()) co_return std::error_code();
-    const std::string secret = spoken().credentials(options_.user, options_.password);
+    if (who_.user.empty() && who_.password.empty()) co_return std::error_code();
+    const std::string secret = spoken().credentials(who_.user, who_.password);
     const request login{.what = verb::authenticate, .value = secret};
     const std::error_code why = co_await ask(login);
     if (why) co_return why;

@@ -1,6 +1,7 @@
 // session.hpp: one connection to one memcached, shared by many, made again when it breaks.
 #pragma once
 
+#include <ouro/kv/memcached/credentials.hpp>
 #include <ouro/kv/memcached/server.hpp>
 #include <ouro/kv/memcached/wire/grammar.hpp>
 #include <ouro/net/session/session.hpp>
@@ -28,7 +29,8 @@ struct session_options {
     address where = {};
     memcached::dialect dialect = dialect::meta;
     std::string user = {};
-    std::string password = {};  ///< with `user` empty, too: no authentication
+    std::string password = {};                 ///< with `user` empty, too: no authentication
+    credential_source* credentials = nullptr;  ///< says both instead, in every handshake
     bool base64_keys = false;
     duration connect_timeout = std::chrono::seconds(2);  ///< for connection and handshake
     /// After so many failed attempts in a row to connect the server counts as down; 0: never.
@@ -118,6 +120,8 @@ private:
     task<> keep_connected();
     task<result<void>> establish();
     task<std::error_code> connect();
+    task<std::error_code> identify();
+    task<memcached::credentials> login();
     task<std::error_code> authenticate();
     task<std::error_code> probe();
     task<std::error_code> ask(request what);
@@ -138,6 +142,7 @@ private:
     net::stream connection_;
     std::optional<net::reader> in_;  // while there is a connection
     reply answer_;                   // the last one to the handshake; points into in_
+    memcached::credentials who_;     // as the server was told last
     refusal refusal_;
     backoff wait_;
     event tried_;  // set once the first attempt has succeeded or failed

@@ -49,6 +49,12 @@ public:
         has_node_ = true;
         pin_to(std::move(node));
     }
+    /// Both: for this node, where it may block.
+    template <class... How>
+    cluster_call_base(block_time wait, cluster_core::node_ptr node, cluster_core& by, How&&... how)
+        : cluster_call_base(std::move(node), by, std::forward<How>(how)...) {
+        wait_ = wait;
+    }
     /// One that begins where another one was answered.
     template <class... How>
     cluster_call_base(behind before, cluster_core& by, How&&... how)
@@ -59,11 +65,15 @@ public:
     bool await_ready() const noexcept { return false; }
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) {
+        note_awaited(by.promise());
         if (!begin()) return false;
         way_.emplace(perform());
         way_->borrowed().await_suspend(by);
         return true;
     }
+
+    /// See leaf::note_awaited.
+    void note_awaited(promise_base&) noexcept { awaited_ = true; }
 
     const command& what() const noexcept { return command_; }
     /// How far it came, when it failed.
@@ -72,7 +82,12 @@ public:
     const std::string& words() const noexcept { return words_; }
 
 protected:
-    ~cluster_call_base() = default;
+    ~cluster_call_base() {
+#ifndef OURO_NO_ASSERT
+        if (!awaited_) [[unlikely]]
+            never_awaited("redis cluster call");
+#endif
+    }
 
     /// Reads a reply that is no error.
     virtual std::error_code read(const value& from) = 0;
@@ -103,6 +118,7 @@ private:
     std::optional<task<>> way_;
     std::optional<block_time> wait_;  // of a command that blocks
     bool has_node_ = false;
+    bool awaited_ = false;
     routed_request* self_ = this;
     std::error_code error_;
     std::exception_ptr thrown_;  // by a decoder

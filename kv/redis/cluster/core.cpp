@@ -15,6 +15,9 @@
 namespace ouro::redis {
 namespace {
 
+/// Of many nodes that could not be reached the first ones are named.
+constexpr std::size_t reasons_bytes_max = 2000;
+
 task<> ping(cluster_map::node_ptr node) {
     const std::shared_ptr<session> on = node->commands().get();
     if (!on) co_return;
@@ -22,6 +25,14 @@ task<> ping(cluster_map::node_ptr node) {
     const time_point before = clock::exact_now();
     const result<void> answered = co_await as_result(call<void>(*on, verb::ping));
     if (answered) node->measured(clock::exact_now() - before);
+}
+
+/// Why a node could not tell: its own words, or the system's.
+std::string reason_of(cluster_node& node, std::error_code code, std::string_view words) {
+    std::string all = to_string(node.how().where) + ": ";
+    if (words.empty()) return all + code.message();
+    all += words;
+    return code.category() == category() ? all : all + ": " + code.message();
 }
 
 bool is_not_understood(std::error_code code) noexcept {
@@ -47,7 +58,7 @@ task<std::shared_ptr<cluster_core>> cluster_core::open(std::vector<url> seeds,
 
 task<> cluster_core::learn_slots() {
     const bool known = co_await refresh();
-    if (!known) throw error(trouble_, net::fate::unsent, "redis cluster", trouble_words_);
+    if (!known) throw error(trouble_, net::fate::unsent, trouble_about_, trouble_words_);
 }
 
 cluster_core::cluster_core(std::vector<url> seeds, cluster_options options)
@@ -138,16 +149,22 @@ task<> cluster_core::keep(std::shared_ptr<cluster_core> self) {
 
 task<bool> cluster_core::refresh() {
     ++figures_.refreshes;
+    std::string reasons;
+    node_ptr only;
     for (const node_ptr& node : candidates()) {
         result<slot_table> told = co_await as_result(ask(node));
         refreshed_at_ = clock::now();
         if (!told) {
             if (told.error() == ouro::errc::cancelled) throw_error(ouro::errc::cancelled);
             trouble_ = told.error();
-            continue;
-        }
-        if (told->covered() == 0) {  // it was reset, or never joined the others
+        } else if (told->covered() == 0) {  // it was reset, or never joined the others
             trouble_ = errc::cluster_down;
+            trouble_words_ = "it knows of no node that serves a slot";
+        }
+        if (!told || told->covered() == 0) {
+            only = reasons.empty() ? node : nullptr;
+            if (reasons.size() < reasons_bytes_max)
+                reasons += (only ? "" : "; ") + reason_of(*node, trouble_, trouble_words_);
             continue;
         }
         if (map_.replace(std::move(*told))) changed();
@@ -155,6 +172,11 @@ task<bool> cluster_core::refresh() {
         co_return true;
     }
     ++figures_.refreshes_failed;
+    trouble_about_ = "redis cluster";
+    if (only)
+        trouble_about_ += " at " + to_string(only->how().where);
+    else
+        trouble_words_ = std::move(reasons);
     co_return false;
 }
 
@@ -181,6 +203,7 @@ std::vector<cluster_core::node_ptr> cluster_core::candidates() {
 
 task<result<slot_table>> cluster_core::ask(node_ptr node) {
     const std::shared_ptr<session> on = node->commands().get();
+    trouble_words_ = node->commands().trouble_words();
     if (!on) co_return node->commands().trouble();
     const bool shards_first = options_.topology == topology_command::cluster_shards;
     result<slot_table> told = make_error_code(errc::unexpected_reply);
@@ -192,6 +215,7 @@ task<result<slot_table>> cluster_core::ask(node_ptr node) {
             trouble_words_ = asked.words();
             if (asked.how_far() != net::fate::answered) {
                 node->commands().set_trouble(answer.error());
+                trouble_words_ = node->commands().trouble_words();
                 co_return told;
             }
         } else {

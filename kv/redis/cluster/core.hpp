@@ -176,6 +176,7 @@ private:
     auto_reset_event changed_;  // wakes those who wait for one
     node_ptr likely_;
     std::error_code trouble_;  // why nobody could tell
+    std::string trouble_about_;
     std::string trouble_words_;
     time_point refreshed_at_;
     intrusive_list<slots_observer, slots_observer> observers_;

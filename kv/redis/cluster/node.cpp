@@ -2,6 +2,7 @@
 
 #include <ouro/kv/redis/connection/opener.hpp>
 
+#include <new>
 #include <utility>
 
 namespace ouro::redis {
@@ -46,19 +47,24 @@ bool node_connection::in_trouble() const noexcept {
 
 void node_connection::connected() noexcept {
     answered_ = true;
-    trouble_ = {};
+    set_trouble({});
     not_before_ = {};
     connected_at_ = clock::now();
 }
 
-void node_connection::refused(std::error_code why, std::string_view) noexcept {
+void node_connection::refused(std::error_code why, std::string_view words) noexcept {
     trouble_ = why;
+    try {
+        trouble_words_ = words;
+    } catch (const std::bad_alloc&) {  // the code says enough
+        trouble_words_.clear();
+    }
     observer_.node_in_trouble();
 }
 
 void node_connection::disconnected(std::error_code why) noexcept {
     lost_ = true;
-    trouble_ = why;
+    set_trouble(why);
     const time_point now = clock::now();
     const bool lasted = wait_.ended_after(now - connected_at_);
     // One that was lost soon may be made again at once, but not time and again.

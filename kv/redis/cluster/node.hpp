@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -46,12 +47,17 @@ public:
     bool in_trouble() const noexcept;
     /// Why.
     std::error_code trouble() const noexcept { return trouble_; }
-    void set_trouble(std::error_code why) noexcept { trouble_ = why; }
+    /// What the server said, or the system, about the last attempt to connect.
+    const std::string& trouble_words() const noexcept { return trouble_words_; }
+    void set_trouble(std::error_code why) noexcept {
+        if (trouble_ != why) trouble_words_.clear();
+        trouble_ = why;
+    }
     /// The session, if it was opened.
     const std::shared_ptr<session>& present() const noexcept { return session_; }
 
 private:
-    void refused(std::error_code why, std::string_view) noexcept override;
+    void refused(std::error_code why, std::string_view words) noexcept override;
     void connected() noexcept override;
     void disconnected(std::error_code why) noexcept override;
 
@@ -63,6 +69,7 @@ private:
     time_point not_before_;
     time_point connected_at_;
     std::error_code trouble_;
+    std::string trouble_words_;
     bool answered_ = false;  // the session was connected once
     bool lost_ = false;      // and is no more
     bool unsteady_ = false;  // the last one did not last

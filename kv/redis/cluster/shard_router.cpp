@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <utility>
 
 namespace ouro::redis {
@@ -33,12 +34,15 @@ bool is_final(std::error_code code) noexcept {
 /// The channels that a call has added, until it has succeeded.
 class shard_router::claim {
 public:
-    claim(shard_router& on, const std::vector<std::string>& names) : on_(on) {
+    /// When memory ends on the way, what was added is given back: the object is there by then.
+    claim(shard_router& on, const std::vector<std::string>& names) : claim(on) {
+        names_.reserve(names.size());
         for (const std::string& name : names) {
+            std::string mine = name;
             const auto [at, is_new] = on.places_.try_emplace(name);
+            names_.emplace_back(std::move(mine), is_new);  // there is room
             at->second.code = {};
             ++at->second.waiting;
-            names_.emplace_back(name, is_new);
         }
     }
     claim(const claim&) = delete;
@@ -55,6 +59,8 @@ public:
     void keep() noexcept { kept_ = true; }
 
 private:
+    explicit claim(shard_router& on) noexcept : on_(on) {}
+
     shard_router& on_;
     std::vector<std::pair<std::string, bool>> names_;
     bool kept_ = false;
@@ -66,7 +72,13 @@ std::shared_ptr<shard_router> shard_router::open(std::shared_ptr<cluster_core> c
                                                  const inbox_options& limits) {
     auto made = std::make_shared<shard_router>(std::move(core), limits);
     shard_router* const raw = made.get();
-    made->tasks_.push_back(spawn(keep(made)));
+    try {
+        made->tasks_.reserve(1);
+        made->tasks_.push_back(spawn(keep(made)));
+    } catch (...) {
+        made->close();  // it is observing
+        throw;
+    }
     return {raw, [made = std::move(made)](shard_router*) { made->close(); }};
 }
 
@@ -113,8 +125,8 @@ task<> shard_router::subscribe(std::vector<std::string> names) {
 task<> shard_router::unsubscribe(std::vector<std::string> names) {
     const auto self = shared_from_this();
     for (const std::string& name : names) places_.erase(name);
-    tell_trouble({});
     wanted_.set();
+    tell_trouble({});
     co_await limited(gone(names));
 }
 
@@ -157,9 +169,13 @@ task<> shard_router::keep(std::shared_ptr<shard_router> self) {
     while (!self->ended_) {
         co_await self->wanted_.wait();
         for (bool all = false; !all && !self->ended_;) {
-            all = co_await self->bring_home();
-            self->close_unused();
-            self->tell_trouble("a channel has no node");
+            try {
+                all = co_await self->bring_home();
+                self->close_unused();
+                self->tell_trouble("a channel has no node");
+            } catch (const std::bad_alloc&) {  // another round, in a moment
+                all = false;
+            }
             self->round_.set();
             self->round_.reset();
             if (all) break;
@@ -273,13 +289,20 @@ task<> shard_router::leave_unwanted(connection_ptr at) {
 // Connections.
 
 shard_router::connection_ptr shard_router::connection_to(const session_options& how) {
-    connection_ptr& there = connections_[how.where];
-    if (there) return there;
-    there = std::make_shared<shard_connection>();
+    const auto found = connections_.find(how.where);
+    if (found != connections_.end()) return found->second;
+    auto there = std::make_shared<shard_connection>();
     there->where = how.where;
     there->sub.emplace(pubsub_hub::open(how), unlimited());
     std::erase_if(tasks_, [](const join_handle<void>& each) { return each.finished(); });
-    tasks_.push_back(spawn(forward(shared_from_this(), there)));
+    tasks_.reserve(tasks_.size() + 1);
+    const auto at = connections_.emplace(how.where, there).first;
+    try {
+        tasks_.push_back(spawn(forward(shared_from_this(), there)));
+    } catch (...) {
+        connections_.erase(at);
+        throw;
+    }
     return there;
 }
 
@@ -295,7 +318,13 @@ void shard_router::close_unused() {
 }
 
 task<> shard_router::forward(std::shared_ptr<shard_router> self, connection_ptr from) {
-    while (auto one = co_await from->sub->next()) self->take(from, *one);
+    while (auto one = co_await from->sub->next()) {
+        try {
+            self->take(from, *one);
+        } catch (const std::bad_alloc&) {
+            self->messages_.miss();
+        }
+    }
 }
 
 void shard_router::take(const connection_ptr& from, const message& one) {
@@ -314,16 +343,19 @@ void shard_router::take(const connection_ptr& from, const message& one) {
             break;
         case message_kind::ended: {
             // The slot has moved. Who has it now is found out by asking.
-            from->names.erase(std::string(one.channel()));
+            if (const auto mine = from->names.find(one.channel()); mine != from->names.end())
+                from->names.erase(mine);
             const auto found = places_.find(one.channel());
             if (found == places_.end() || found->second.at != from) break;
             found->second.at = nullptr;
-            tell_trouble(one.payload());
             core_->want_refresh();
             wanted_.set();
+            tell_trouble(one.payload());
             break;
         }
-        case message_kind::dropped: messages_.miss(); break;
+        case message_kind::dropped:
+            for (std::uint64_t n = one.count(); n > 0; --n) messages_.miss();
+            break;
     }
 }
 
@@ -333,9 +365,10 @@ void shard_router::tell_trouble(std::string_view why) {
     bool trouble = false;
     for (const auto& [name, at] : places_)
         trouble = trouble || (at.established && (!at.at || at.at->interrupted));
-    if (trouble == std::exchange(told_, trouble)) return;
+    if (trouble == told_) return;
     messages_.put(message({.kind = trouble ? message_kind::interrupted : message_kind::resumed,
                            .payload = trouble ? why : std::string_view()}));
+    told_ = trouble;
 }
 
 }  // namespace ouro::redis

@@ -55,7 +55,7 @@ private:
     struct shard_connection {
         address where;
         std::optional<subscriber> sub;
-        std::set<std::string> names;  // that were asked for there
+        std::set<std::string, std::less<>> names;  // that were asked for there
         bool interrupted = false;
     };
     using connection_ptr = std::shared_ptr<shard_connection>;

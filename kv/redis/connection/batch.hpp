@@ -178,7 +178,7 @@ struct decoder<std::string_view> {
 };
 
 /// Sends a batch on one session, in one piece, and takes its replies.
-class [[nodiscard]] batch_call final : public request {
+class [[nodiscard, gnu::warn_unused]] batch_call final : public request {
 public:
     /// `from` must not change until this has ended, and has at least one command.
     batch_call(session& on, batch& from) noexcept;

@@ -39,7 +39,9 @@ public:
 
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) noexcept {
-        return begin() && start(by.promise());
+        if (begin()) return start(by.promise());
+        note_awaited(by.promise());  // and refused
+        return false;
     }
 
     /// Waits as long as the server does, not only for the session's request timeout.
@@ -54,7 +56,7 @@ public:
     void describe(leaf_description& into) const override;
 
 protected:
-    ~call_base() = default;
+    ~call_base() { assert_awaited("redis call"); }
 
     /// Reads a reply that is no error.
     virtual std::error_code read(const value& from) = 0;

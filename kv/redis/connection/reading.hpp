@@ -32,7 +32,7 @@ struct reply_place<void> {
 /// `Base` sends the command and has what does not depend on `T`: `error_code()` and
 /// `throw_if_failed()`, once it has ended; it asks `read` to read a reply that is no error.
 template <class Base, class T>
-class [[nodiscard]] reading final : public Base, private reply_place<T> {
+class [[nodiscard, gnu::warn_unused]] reading final : public Base, private reply_place<T> {
 public:
     using Base::Base;
 

@@ -138,19 +138,22 @@ task<> session::closed() {
 
 task<> session::run(std::shared_ptr<session> self) {
     std::optional<join_handle<void>> pinger;
+    std::optional<join_handle<void>> renewer;
     try {
         pinger.emplace(spawn(self->ping_when_idle()));
+        renewer.emplace(spawn(self->renew_login()));
         static_cast<void>(co_await as_result(self->keep_connected()));
     } catch (...) {  // whatever it was, those who wait are told
         self->refuse(make_error_code(std::errc::not_enough_memory), {});
     }
     self->stop(self->refusal_.code ? self->refusal_.code : make_error_code(ouro::errc::closed));
-    try {
-        if (pinger) {
-            pinger->cancel();
-            static_cast<void>(co_await as_result(shield(*pinger)));
+    for (auto* const each : {&pinger, &renewer}) {
+        if (!*each) continue;
+        (*each)->cancel();
+        try {
+            static_cast<void>(co_await as_result(shield(**each)));
+        } catch (const std::bad_alloc&) {  // it had none for what it asks, and has ended
         }
-    } catch (const std::bad_alloc&) {  // it had none for a PING, and has ended
     }
     // Whoever waits in ready() may not have seen yet why the only attempt failed.
     if (!self->refusal_.code) self->refuse(ouro::errc::closed, {});
@@ -264,47 +267,6 @@ void session::add_advice(std::string_view words) noexcept {
 }
 
 // The handshake.
-
-task<credentials> session::login() {
-    if (options_.credentials) co_return co_await options_.credentials->login(options_.where);
-    co_return credentials(options_.user, options_.password);
-}
-
-task<std::error_code> session::identify() {
-    std::error_code code;
-    std::string words = "credentials: ";
-    try {
-        who_ = co_await login();
-        co_return std::error_code();
-    } catch (const std::bad_alloc&) {
-        throw;
-    } catch (const std::system_error& failure) {
-        code = failure.code();
-        words += words_of(failure);
-    } catch (const std::exception& failure) {
-        code = make_error_code(std::errc::state_not_recoverable);
-        words += failure.what();
-    } catch (...) {
-        code = make_error_code(std::errc::state_not_recoverable);
-    }
-    co_return refuse(code, words);
-}
-
-task<> session::reauthenticate() {
-    const auto self = shared_from_this();
-    if (!is_connected()) co_return;
-    const std::uint64_t connection = connections_;
-    credentials now = co_await login();
-    arg_list words;
-    if (!now.user.empty()) words.add(now.user);
-    words.add(now.password);
-    call<void> asked(*this, verb::auth, words);
-    const result<void> done = co_await as_result(asked);
-    // A connection made meanwhile has asked for itself.
-    const bool lost = !is_connected() || connection != connections_;
-    if (done || (lost && done.error() != ouro::errc::cancelled)) co_return;
-    throw error(done.error(), asked.how_far(), "AUTH", without_secret(asked.words(), now.password));
-}
 
 task<std::error_code> session::shake_hands() {
     std::error_code why = co_await greet(options_.protocol);

@@ -191,6 +191,10 @@ private:
     std::error_code refuse(std::error_code code, std::string_view words) noexcept;
     void add_advice(std::string_view words) noexcept;
     task<> ping_when_idle();
+    task<> renew_login();
+    task<bool> renew_login_once();
+    bool takes_auth() const noexcept;
+    void note_validity(const credentials& who) noexcept;
 
     result<std::size_t> take(std::span<const std::byte> ready) override;
     result<std::size_t> parse(std::span<const std::byte> ready);
@@ -216,8 +220,10 @@ private:
     net::stream connection_;
     std::optional<net::reader> in_;  // while there is a connection
     resp_parser parser_;
-    reply answer_;     // the last one to the handshake
-    credentials who_;  // as the server was told last
+    reply answer_;                             // the last one to the handshake
+    credentials who_;                          // as the server was told last
+    time_point renew_at_ = time_point::max();  // when to ask who we are, and say it again
+    auto_reset_event renew_later_;             // renew_at_ has changed
     hello hello_ = hello::none;
     refusal refusal_;
     backoff wait_;

@@ -59,14 +59,16 @@ private:
 };
 
 /// MULTI, the commands of a batch, EXEC: in one piece, on one session.
-class [[nodiscard]] transaction_call final : public request {
+class [[nodiscard, gnu::warn_unused]] transaction_call final : public request {
 public:
     /// `from` must not change until this has ended, and has at least one command.
     transaction_call(session& on, batch& from);
 
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) noexcept {
-        return !replies_.error() && start(by.promise());
+        if (!replies_.error()) return start(by.promise());
+        note_awaited(by.promise());  // and refused
+        return false;
     }
 
     /// Throws as transaction::exec does.

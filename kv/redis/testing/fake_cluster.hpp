@@ -1,6 +1,7 @@
 // fake_cluster.hpp: nodes of a Redis cluster on the simulated network, with slots, ASK and all.
 //
-// Each node keeps its own keys and knows GET, SET, INCR, DEL, EXISTS, MGET, MSET, MULTI and EXEC.
+// Each node keeps its own keys and knows GET, SET, INCR, DEL, EXISTS, MGET, MSET, MULTI and EXEC,
+// SSUBSCRIBE and SUNSUBSCRIBE; whoever subscribes to a channel gets one message there.
 // It is strict: ASKING counts for the next command of the same connection only.
 #pragma once
 
@@ -32,6 +33,7 @@ struct fake_peer {
     std::shared_ptr<net::stream> stream;
     bool asking = false;
     bool broken = false;  // a command of the transaction was refused
+    int channels = 0;
     std::optional<std::vector<words_said>> queued;
 };
 
@@ -78,6 +80,7 @@ private:
     static task<> serve(fake_node* self, std::shared_ptr<life> now, fake_peer peer);
     std::string answer(const words_said& said, fake_peer& peer);
     std::string execute(const words_said& said);
+    static std::string subscribe(const words_said& said, fake_peer& peer);
 
     fake_cluster& of_;
     int number_;
@@ -214,7 +217,10 @@ inline std::string fake_node::answer(const words_said& said, fake_peer& peer) {
         for (const words_said& each : *queued) all += execute(each);
         return all;
     }
+    if (said[0] == "SUNSUBSCRIBE" && said.size() == 1) return {};
     const std::uint16_t slot = redis::slot_of(said[1]);
+    if ((said[0] == "SSUBSCRIBE" || said[0] == "SUNSUBSCRIBE") && of_.owner[slot] == number_)
+        return subscribe(said, peer);
     const auto going = of_.moving.find(slot);
     const std::string words = " " + std::to_string(slot) + " 127.0.0.1:";
     const auto refuse = [&](const std::string& why) {
@@ -240,6 +246,18 @@ inline std::string fake_node::answer(const words_said& said, fake_peer& peer) {
         return "+QUEUED\r\n";
     }
     return execute(said);
+}
+
+inline std::string fake_node::subscribe(const words_said& said, fake_peer& peer) {
+    const bool begins = said[0] == "SSUBSCRIBE";
+    std::string all;
+    for (std::size_t at = 1; at < said.size(); ++at) {
+        peer.channels += begins ? 1 : -1;
+        all += ">3\r\n" + bulk(begins ? "ssubscribe" : "sunsubscribe") + bulk(said[at]) + ":" +
+               std::to_string(peer.channels) + "\r\n";
+        if (begins) all += ">3\r\n" + bulk("smessage") + bulk(said[at]) + bulk("hello");
+    }
+    return all;
 }
 
 inline std::string fake_node::execute(const words_said& said) {

@@ -79,6 +79,18 @@ task<> refresh(cluster& db) {
     expect(known, "no table");
 }
 
+task<> listen(cluster& db) {
+    auto sub = db.subscriber();
+    co_await sub.ssubscribe("a", "b", "moved");
+    for (int i = 0; i < 3; ++i) {
+        const std::optional<redis::message> got = co_await sub.next();
+        expect(got && got->payload() == "hello", "no message");
+    }
+    co_await sub.sunsubscribe("a");
+    expect(sub.topics() == 2, "not unsubscribed");
+    co_await sub.close();
+}
+
 task<> client_commands() { return on_a_server(commands<client>); }
 task<> client_pipeline() { return on_a_server(batch<client>); }
 task<> client_transaction() { return on_a_server(transact<client>); }
@@ -87,6 +99,7 @@ task<> cluster_commands() { return on_a_cluster(commands<cluster>); }
 task<> cluster_pipelines() { return on_a_cluster(batch<cluster>); }
 task<> cluster_transactions() { return on_a_cluster(transact<cluster>); }
 task<> cluster_refresh() { return on_a_cluster(refresh); }
+task<> cluster_pubsub() { return on_a_cluster(listen); }
 
 task<> connect_and_close() {
     fake_cluster nodes(2);
@@ -105,7 +118,7 @@ const work clients[] = {
 const work clusters[] = {
     {"connect, close", connect_and_close}, {"commands, redirected ones too", cluster_commands},
     {"pipeline", cluster_pipelines},       {"transaction", cluster_transactions},
-    {"refresh", cluster_refresh},
+    {"refresh", cluster_refresh},          {"shard channels", cluster_pubsub},
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <ouro/kv/redis/client.hpp>
 #include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/log.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
@@ -147,6 +148,54 @@ OURO_TEST("a source that throws is heard, and asked again") {
     }
     CHECK(seen == "the vault is locked");
     co_await session->closed();
+}
+
+OURO_TEST("a login that ends is said again before that, on every connection, by itself") {
+    strict_server strict;
+    int given = 0;
+    redis::credentials_from source([&] {
+        strict.password = "number " + std::to_string(++given);
+        return redis::credentials("app", strict.password, 100s);
+    });
+    client db = co_await client::connect(strict.server.url(), {.credentials = &source});
+    auto mine = co_await db.lease();
+    CHECK(given == 2);
+    co_await sleep_for(79s);
+    CHECK(given == 2);
+    co_await sleep_for(2s);
+    CHECK(given == 3);
+    CHECK(strict.server.heard().back() == words_said{"AUTH", "app", "number 3"});
+    CHECK_FALSE(mine->usable());  // it may be in the middle of something: it is not lent again
+    mine.release();
+    co_await sleep_for(800s);
+    CHECK(given == 13);
+    CHECK(strict.refused == 0);
+    CHECK(strict.server.connections() == 2);
+    co_await get_often(db, 1);
+    co_await db.close();
+}
+
+OURO_TEST("a login that cannot be renewed is tried again, and the connection goes on meanwhile") {
+    strict_server strict;
+    int given = 0;
+    redis::credentials_from source([&]() -> redis::credentials {
+        ++given;
+        if (given > 1 && given < 4) throw std::runtime_error("the vault is locked");
+        return {"app", strict.password, given == 1 ? duration(10s) : duration::max()};
+    });
+    static std::string said;
+    said.clear();
+    set_log([](log_level, std::string_view text) { said += text; });
+    client db = co_await client::connect(strict.server.url(), {.credentials = &source});
+    co_await sleep_for(60s);
+    set_log(log_to_stderr);
+    CHECK(given == 4);
+    CHECK(said.find("new login: the vault is locked") != std::string::npos);
+    CHECK(strict.server.connections() == 1);
+    co_await get_often(db, 1);
+    co_await sleep_for(24h);
+    CHECK(given == 4);
+    co_await db.close();
 }
 
 OURO_TEST("without a connection there is nobody to be told, and a new one has asked for itself") {

@@ -98,8 +98,9 @@ OURO_TEST_REAL("several first runs at once are all answered") {
     shared().call({"SCRIPT", "FLUSH"});
     auto db = co_await connected();
     redis::script twice("return ARGV[1] * 2");
-    auto [a, b, c] = co_await all_of(twice.run<int>(db, {}, 1), twice.run<int>(db, {}, 2),
+    const auto all = co_await all_of(twice.run<int>(db, {}, 1), twice.run<int>(db, {}, 2),
                                      twice.run<int>(db, {}, 3));
+    const auto& [a, b, c] = all;
     CHECK(a == 2);
     CHECK(b == 4);
     CHECK(c == 6);

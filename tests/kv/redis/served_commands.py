@@ -1,4 +1,4 @@
-"""Whether kv/redis/table/commands.json is what a redis-server of that version says of its own."""
+"""Whether table/commands.json is what a redis-server of that version says of its commands."""
 
 import pathlib
 import subprocess

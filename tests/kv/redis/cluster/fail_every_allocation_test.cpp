@@ -149,10 +149,29 @@ task<> refreshes() {
     co_await try_and_go_on(db, refresh(db));
 }
 
+task<> listen(cluster& db) {
+    auto sub = db.subscriber();
+    co_await sub.ssubscribe("a", "b");
+    for (std::uint64_t heard = 0; heard < 2;) {
+        const std::optional<redis::message> got = co_await sub.next();
+        expect(got.has_value(), "no message");
+        if (got->is_published()) ++heard;
+        if (got->kind() == redis::message_kind::dropped) heard += got->count();  // no memory for it
+    }
+    co_await sub.sunsubscribe("a");
+    expect(sub.topics() == 1, "not unsubscribed");
+    co_await sub.close();
+}
+task<> shard_channels() {
+    cluster db = co_await warm_cluster();
+    begin_shortage();
+    co_await try_and_go_on(db, listen(db));
+}
+
 const work works[] = {
     {"connect", open_and_ask, 50}, {"commands, redirected ones too", commands, 5},
     {"pipeline", pipelines, 10},   {"transaction", transactions, 5},
-    {"refresh", refreshes, 5},
+    {"refresh", refreshes, 5},     {"shard channels", shard_channels, 20},
 };
 
 }  // namespace
