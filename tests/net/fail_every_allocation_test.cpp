@@ -124,7 +124,7 @@ public:
     void await_resume() const { await_result().value(); }
 
 private:
-    std::span<const std::byte> encoded() const noexcept override { return byte_; }
+    bool encode(net::writer& out) override { return out.write(byte_); }
     void failed(std::error_code why, net::fate) noexcept override { error_ = why; }
 
     std::array<std::byte, 1> byte_{};

@@ -46,9 +46,7 @@ public:
     fate how_far = fate::answered;
 
 private:
-    std::span<const std::byte> encoded() const noexcept override {
-        return std::as_bytes(std::span(line_));
-    }
+    bool encode(net::writer& out) override { return out.write(line_); }
     void failed(std::error_code why, fate far) noexcept override {
         CHECK(!error_);
         error_ = why;

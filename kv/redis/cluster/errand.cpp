@@ -91,34 +91,26 @@ void errand::give_up() noexcept {
 
 // A convoy.
 
-convoy::convoy(session& on, errand& alone) : request(on, 1), alone_(&alone) { prepare(); }
-
-convoy::convoy(session& on, std::span<errand* const> all) : request(on, 1), many_(all) {
-    prepare();
+convoy::convoy(session& on, errand& alone) noexcept : request(on, 1), alone_(&alone) {
+    count_replies();
 }
 
-void convoy::prepare() {
+convoy::convoy(session& on, std::span<errand* const> all) noexcept : request(on, 1), many_(all) {
+    count_replies();
+}
+
+void convoy::count_replies() noexcept {
     std::uint32_t replies = 0;
-    std::size_t bytes = 0;
-    bool plain = alone_ != nullptr;
-    for (errand* const each : all()) {
-        replies += each->replies() + (each->asking_ ? 1 : 0);
-        bytes += each->bytes().size() + (each->asking_ ? asking.size() : 0);
-        if (each->asking_) plain = false;
-    }
+    for (const errand* const each : all()) replies += each->replies() + (each->asking_ ? 1 : 0);
     set_replies(replies);
-    if (plain) {
-        encoded_ = alone_->bytes();
-        return;
+}
+
+bool convoy::encode(net::writer& out) {
+    for (const errand* const each : all()) {
+        if (each->asking_ && !out.write(asking)) return false;
+        if (!out.write(each->bytes())) return false;
     }
-    put_together_.reserve(bytes);
-    for (errand* const each : all()) {
-        const auto front = std::as_bytes(std::span(asking));
-        if (each->asking_) put_together_.insert(put_together_.end(), front.begin(), front.end());
-        const std::span<const std::byte> own = each->bytes();
-        put_together_.insert(put_together_.end(), own.begin(), own.end());
-    }
-    encoded_ = put_together_;
+    return true;
 }
 
 bool convoy::take(const value& from) noexcept {

@@ -121,10 +121,8 @@ private:
 /// in front.
 class [[nodiscard]] convoy final : public request {
 public:
-    /// One errand, whose bytes are sent from where they are if nothing stands in front of them.
-    convoy(session& on, errand& alone);
-    /// Several.
-    convoy(session& on, std::span<errand* const> all);
+    convoy(session& on, errand& alone) noexcept;
+    convoy(session& on, std::span<errand* const> all) noexcept;
 
     void add_patience() noexcept { be_patient(); }
 
@@ -137,15 +135,13 @@ private:
     std::span<errand* const> all() const noexcept {
         return alone_ ? std::span<errand* const>(&alone_, 1) : many_;
     }
-    std::span<const std::byte> encoded() const noexcept override { return encoded_; }
+    bool encode(net::writer& out) override;
     bool take(const value& from) noexcept override;
     void failed(std::error_code why, net::fate how_far) noexcept override;
-    void prepare();
+    void count_replies() noexcept;
 
     errand* alone_ = nullptr;
     std::span<errand* const> many_;
-    std::vector<std::byte> put_together_;
-    std::span<const std::byte> encoded_;
     std::size_t next_ = 0;       // whose reply comes next
     bool asking_taken_ = false;  // its ASKING was answered
 };

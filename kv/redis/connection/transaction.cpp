@@ -44,7 +44,8 @@ task<> transaction::exec() {
     sent.await_resume();
 }
 
-transaction_call::transaction_call(session& on, batch& from) : request(on, 2), batch_(from) {
+transaction_call::transaction_call(session& on, batch& from) noexcept
+    : request(on, 2), batch_(from) {
     OURO_ASSERT(!from.empty());
     for (std::size_t index = 0; index < from.size(); ++index) {
         if (!from.has_outcome(index)) continue;
@@ -52,11 +53,10 @@ transaction_call::transaction_call(session& on, batch& from) : request(on, 2), b
         how_far_ = net::fate::unsent;
     }
     set_replies(static_cast<std::uint32_t>(2 + from.size()));
-    const std::span<const std::byte> inside = from.bytes();
-    bytes_.reserve(multi.size() + inside.size() + exec_.size());
-    bytes_.append(multi);
-    bytes_.append(reinterpret_cast<const char*>(inside.data()), inside.size());
-    bytes_.append(exec_);
+}
+
+bool transaction_call::encode(net::writer& out) {
+    return out.write(multi) && out.write(batch_.bytes()) && out.write(exec_);
 }
 
 bool transaction_call::take(const value& from) noexcept {

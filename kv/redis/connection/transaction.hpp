@@ -94,7 +94,7 @@ private:
 class [[nodiscard]] transaction_call final : public request {
 public:
     /// `from` must not change until this has ended, and has at least one command.
-    transaction_call(session& on, batch& from);
+    transaction_call(session& on, batch& from) noexcept;
 
     template <frame_promise P>
     bool await_suspend(std::coroutine_handle<P> by) noexcept {
@@ -117,16 +117,13 @@ public:
     void describe(leaf_description& into) const override;
 
 private:
-    std::span<const std::byte> encoded() const noexcept override {
-        return std::as_bytes(std::span(bytes_));
-    }
+    bool encode(net::writer& out) override;
     bool take(const value& from) noexcept override;
     void take_queued(const value& from);
     void take_exec(const value& from);
     void failed(std::error_code why, net::fate how_far) noexcept override;
 
     batch& batch_;
-    std::string bytes_;
     std::size_t next_ = 0;  // MULTI is 0
     std::error_code error_;
     std::string words_;
