@@ -70,7 +70,8 @@ public:
     void finish() noexcept;
 
     /// Receives nothing more until `resume_reading`, and holds the peer back that way: for whoever
-    /// has been handed enough. All who asked before have their replies then, and nobody may ask.
+    /// has been handed enough. All who asked before have their replies then; whoever asks behind
+    /// waits, too.
     void pause_reading() noexcept;
     void resume_reading() noexcept;
 
