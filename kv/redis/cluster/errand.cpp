@@ -1,8 +1,8 @@
 #include <ouro/kv/redis/cluster/errand.hpp>
 
 #include <ouro/kv/redis/cluster/node.hpp>
+#include <ouro/net/session/thrown.hpp>
 
-#include <new>
 #include <string_view>
 #include <utility>
 
@@ -121,10 +121,8 @@ bool convoy::take(const value& from) noexcept {
     }
     try {
         who.accept(from);
-    } catch (const std::bad_alloc&) {
-        who.error_ = make_error_code(std::errc::not_enough_memory);
     } catch (...) {  // an errand keeps for its caller what the caller's decoder throws
-        who.error_ = make_error_code(std::errc::state_not_recoverable);
+        who.error_ = net::thrown_code();
     }
     if (who.taken_ == who.replies()) {
         ++next_;
