@@ -137,9 +137,7 @@ private:
         keep_ = !alone;
     }
 
-    std::span<const std::byte> encoded() const noexcept override {
-        return std::as_bytes(std::span(entry_.sent()));
-    }
+    bool encode(net::writer& out) override { return out.write(entry_.sent()); }
 
     bool take(const value& from) noexcept override {
         entry_.how_far = net::fate::answered;

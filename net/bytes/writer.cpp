@@ -69,6 +69,10 @@ public:
     void append_copy(std::span<const std::byte> bytes);
     std::span<std::byte> room(std::size_t n);
     void commit(std::size_t n);
+    void retract(std::size_t n) noexcept {
+        OURO_ASSERT(filling_ && "writer: a source alone takes back what it has written");
+        queue_.retract(n);
+    }
 
     std::size_t pending() const noexcept { return queue_.bytes(); }
     /// The position in the stream behind what was written.
@@ -342,6 +346,8 @@ std::span<std::byte> writer::prepare(std::size_t n) {
 void writer::commit(std::size_t n) {
     if (n > 0) core_->commit(n);
 }
+
+void writer::retract(std::size_t n) noexcept { core_->retract(n); }
 
 void writer::pull(writer_source& from) noexcept { core_->pull(from); }
 

@@ -82,6 +82,10 @@ public:
     [[nodiscard]] std::span<std::byte> prepare(std::size_t n);
     void commit(std::size_t n);
 
+    /// Takes back the last `n` bytes that were written. For a source, in its `fill`: nothing is in
+    /// flight then.
+    void retract(std::size_t n) noexcept;
+
     /// Has `from` asked for more at the end of this turn, or once what is in flight has been sent.
     /// The source must outlive the writer or its end, and nothing else may write.
     void pull(writer_source& from) noexcept;

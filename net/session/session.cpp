@@ -1,11 +1,9 @@
 #include <ouro/net/session/session.hpp>
 
-#include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/engine/executor.hpp>
+#include <ouro/net/session/thrown.hpp>
+#include <ouro/net/session/turn.hpp>
 
 #include <algorithm>
-#include <new>
-#include <optional>
 #include <utility>
 
 namespace ouro::net {
@@ -13,16 +11,8 @@ namespace {
 
 constexpr std::size_t first_slots = 16;
 
-/// Nothing when there is no memory for it.
-std::optional<writer> make_writer(stream& connection) noexcept {
-    try {
-        // The batch in hand and a request of any size: the limit is the protocol's, not ours.
-        return std::optional<writer>(std::in_place, connection,
-                                     writer_options{.pending_bytes_max = std::size_t{1} << 31});
-    } catch (const std::bad_alloc&) {
-        return std::nullopt;
-    }
-}
+// Of a limit: how much later its end may be noticed when many have one, each its own.
+constexpr int late_part = 32;
 
 }  // namespace
 
@@ -36,17 +26,19 @@ bool exchange::start(promise_base& frame) noexcept {
         return false;
     }
     since_ = clock::now();
-    was_sent_ = false;
+    was_sent_ = touched_ = false;
     if (!on_->submit(*this)) resume();  // it has been told; never at once, so that others run
     return true;
 }
 
 void exchange::cancel(cancel_reason) noexcept { on_->take_back(*this); }
 
-void exchange::end(std::error_code why, fate how_far) noexcept {
+void exchange::fail(std::error_code why, fate how_far) noexcept {
+    OURO_ASSERT(why && !linked());
     place_ = place::nowhere;
-    failed(why, how_far == fate::unsent && was_sent_ ? fate::unanswered : how_far);
-    resume();
+    if (how_far == fate::unsent && was_sent_) how_far = fate::unanswered;
+    failed(why, touched_ ? fate::partial : how_far);
+    if (waiting()) resume();  // but a turn need not be
 }
 
 void exchange::describe(leaf_description& into) const {
@@ -55,10 +47,14 @@ void exchange::describe(leaf_description& into) const {
 
 // Coming and going.
 
+session::session(const session_options& options) noexcept
+    : options_(options),
+      limit_(options.request_timeout > duration::zero() ? options.request_timeout
+                                                        : duration::max()) {}
+
 session::~session() {
-    OURO_ASSERT(queue_.empty() && !expecting() &&
+    OURO_ASSERT(queue_.empty() && !busy() &&
                 "session: destroyed while requests wait for replies: stop() comes first");
-    if (armed()) executor::current().timers().disarm(*this);
 }
 
 session_figures session::figures() const noexcept {
@@ -74,70 +70,90 @@ bool session::submit(exchange& from) noexcept {
         return false;
     }
     from.place_ = exchange::place::queued;
-    queue_.push_back(from);
-    if (++queued_ == 1 && out_) out_->pull(*this);
-    if (!armed() && !from.patient_ && has_limit()) watch_until(due(from.since_));
+    if (from.goes_first_)
+        queue_.push_front(from);
+    else
+        queue_.push_back(from);
+    if (++queued_ == 1 || from.goes_first_) pull();
+    const bool all_alike = own_due_ == time_point::max() && from.is_ordinary();
+    if (!all_alike || !watching()) watch_for(from);
     return true;
+}
+
+/// While all are alike, whoever began to wait before is due before, and the timer is armed for it.
+void session::watch_for(const exchange& from) noexcept {
+    const time_point when = due(from);
+    if (!from.is_ordinary()) own_due_ = std::min(own_due_, when);
+    watch_by(when);
 }
 
 void session::take_back(exchange& from) noexcept {
     if (from.place_ == exchange::place::queued) {
         from.unlink();
         --queued_;
-        from.end(errc::cancelled, fate::unsent);
+        from.fail(errc::cancelled, fate::unsent);
         return;
     }
     OURO_ASSERT(from.place_ == exchange::place::sent);
-    leave_slot(slots_[from.slot_ & mask()], errc::cancelled);
+    leave_slot(from.slot_, errc::cancelled);
 }
 
 /// The slot stays, so that what belongs to it is dropped.
-void session::leave_slot(slot& of, std::error_code why) noexcept {
-    exchange& who = *std::exchange(of.who, nullptr);
+void session::leave_slot(std::uint64_t at, std::error_code why) noexcept {
+    exchange& who = *std::exchange(slots_[at & mask()].who, nullptr);
+    OURO_ASSERT(who.slot_ == at && !who.is_turn_);
     const bool indispensable = who.indispensable_;
-    who.end(why, fate::unanswered);
-    abandoned();
+    abandoned(who, at - head_);
+    who.fail(why, fate::unanswered);
     if (indispensable) give_up(why);
 }
 
 // Sending.
 
-bool session::fill() noexcept {
-    if (retiring_) return false;
+void session::begun() noexcept {
+    OURO_ASSERT(!busy() && !turn_);
+    written_ = 0;
+    if (may_send()) pull();
+}
+
+bool session::fill(writer& out) noexcept {
     const std::uint64_t begin = written_;
-    while (!queue_.empty() && in_flight() < options_.in_flight_max) {
+    while (may_send()) {
         if (written_ - begin >= options_.batch_bytes) break;
-        if (!send(queue_.front())) return false;
+        send(queue_.front(), out);
     }
     if (written_ != begin) ++figures_.batches;
-    return !queue_.empty() && in_flight() < options_.in_flight_max;
+    return may_send();
 }
 
-bool session::send(exchange& from) noexcept {
-    const result<std::size_t> put_in = put(from);
-    if (out_->error()) return false;  // the connection has ended; whoever reads will notice
-    queue_.pop_front();
+void session::send(exchange& from, writer& out) noexcept {
+    OURO_ASSERT(from.place_ == exchange::place::queued && !out.error());
+    const std::uint64_t begin = written_;
+    const std::error_code wrong = put(from, out);
+    from.unlink();
     --queued_;
-    if (!put_in) {
-        from.end(put_in.error(), fate::unsent);
-        return true;
-    }
-    written_ += *put_in;
+    if (wrong) return from.fail(wrong, fate::unsent);
     ++figures_.requests;
-    add_slot(from, *put_in);
-    return true;
+    add_slot(from, begin);
+    if (!from.is_turn_) return;
+    turn_ = &static_cast<turn&>(from);
+    turn_->has_begun();
 }
 
-/// Writes a request, or nothing of it; how long it is.
-result<std::size_t> session::put(exchange& from) noexcept {
-    try {
+/// Writes a request, or nothing of it.
+std::error_code session::put(exchange& from, writer& out) noexcept {
+    const std::size_t before = out.pending_bytes();
+    const std::error_code wrong = guarded([&]() -> std::error_code {
         make_room();
-        const std::span<const std::byte> bytes = from.encoded();
-        if (out_->write(bytes)) return bytes.size();
-    } catch (const std::bad_alloc&) {
-        return make_error_code(std::errc::not_enough_memory);
-    }
-    return errc::limit_exceeded;  // no writer takes so much at once
+        if (from.encode(out)) return {};
+        return errc::limit_exceeded;  // no writer takes so much at once
+    });
+    const std::size_t bytes = out.pending_bytes() - before;
+    if (wrong)
+        out.retract(bytes);
+    else
+        written_ += bytes;
+    return wrong;
 }
 
 /// For one more slot.
@@ -149,237 +165,257 @@ void session::make_room() {
     slots_ = std::move(more);
 }
 
-void session::add_slot(exchange& from, std::size_t bytes) noexcept {
-    if (!expecting()) heard_ = clock::now();  // before, there was nothing to hear
+void session::add_slot(exchange& from, std::uint64_t begin) noexcept {
+    OURO_ASSERT(from.replies_ > 0 && in_flight() < slots_.size());
+    if (!busy()) hear();  // before, there was nothing to hear
     from.place_ = exchange::place::sent;
     from.slot_ = tail_;
     slots_[tail_++ & mask()] = {.who = &from,
-                                .begin = written_ - bytes,
+                                .begin = begin,
                                 .end = written_,
                                 .since = from.since_,
+                                .limit = limit_of(from),
                                 .left = from.replies_,
-                                .patient = from.patient_,
+                                .own_limit = !from.is_ordinary() || from.is_turn_,
                                 .begun = false};
+}
+
+void session::release_queue() noexcept {
+    held_ = false;
+    if (may_send()) pull();
 }
 
 // Receiving.
 
-task<std::error_code> session::serve(stream& connection, reader& in) {
-    OURO_ASSERT(!out_ && !expecting());
-    std::error_code why;
-    std::uint64_t sent = 0;
-    {
-        std::optional<writer> own = make_writer(connection);
-        if (!own) co_return make_error_code(std::errc::not_enough_memory);
-        writer& out = *own;
-        out_ = &out;
-        connection_ = &connection;
-        written_ = left_ = 0;
-        given_up_ = retiring_ = {};
-        reading_.set();
-        if (!queue_.empty()) out.pull(*this);
-        for (;;) {
-            const result<std::size_t> used = take_guarded(in.ready());
-            if (!used) {
-                why = used.error();
-                break;
-            }
-            in.consume(*used);
-            in_a_reply_ = !in.ready().empty();
-            if (!reading_.is_set() && !given_up_) {
-                const result<void> waited = co_await as_result(reading_.wait());
-                if (waited) continue;
-                why = waited.error();
-                break;
-            }
-            const result<std::size_t> got = co_await as_result(in.read_some());
-            if (!got || *got == 0) {
-                why = got ? make_error_code(errc::end_of_stream) : got.error();
-                break;
-            }
-            heard_ = clock::now();
-        }
-        if (given_up_) why = given_up_;
-        out_ = nullptr;
-        connection_ = nullptr;
-        // The end may be seen before the completion of a send that the peer has already received.
-        sent = out.offered_bytes();
-    }
-    lost(why, sent);
-    if (!armed()) watch();
-    co_return why;
-}
-
-result<std::size_t> session::take_guarded(std::span<const std::byte> ready) noexcept {
-    try {
-        return take(ready);
-    } catch (const std::bad_alloc&) {
-        return make_error_code(std::errc::not_enough_memory);
-    } catch (const std::system_error& failure) {
-        return failure.code();
-    } catch (...) {
-        return make_error_code(std::errc::state_not_recoverable);
-    }
-}
-
 void session::took_reply() noexcept {
+    OURO_ASSERT(expecting() && "session: a reply was taken that nobody has asked for");
     slot& front = slots_[head_ & mask()];
     ++(front.who ? figures_.replies : figures_.dropped);
     front.begun = true;
     if (--front.left > 0) return;
+    if (turn_ && front.who == turn_) return turn_->wake();  // it may ask for more
+    end_front();
+}
+
+void session::end_front() noexcept {
+    const slot& front = slots_[head_ & mask()];
+    OURO_ASSERT(front.left == 0);
     exchange* const who = front.who;
-    const bool patient = front.patient;
+    bool stood_still = front.limit == duration::max();
     ++head_;
     if (who) {
         who->place_ = exchange::place::nowhere;
-        who->resume();
+        stood_still |= who->is_turn_;
+        if (who->waiting()) who->resume();
     }
-    if (retiring_ && !expecting()) return give_up(retiring_);
-    if (queued_ > 0 && out_ && in_flight() + 1 == options_.in_flight_max) out_->pull(*this);
-    if (patient && !armed()) watch();  // behind it, silence counts again
+    rest();
+    if (queued_ > 0 && in_flight() + 1 == options_.in_flight_max) pull();
+    if (stood_still && !watching()) watch();  // behind it, silence counts again
 }
 
 // The end of a connection.
 
-void session::give_up(std::error_code why) noexcept {
-    if (!connection_ || given_up_) return;
-    given_up_ = why;
-    reading_.set();
-    static_cast<void>(connection_->shutdown(half::both));  // whoever reads wakes up
-}
-
-void session::retire(std::error_code why) noexcept {
-    if (!connection_ || retiring_) return;
-    retiring_ = why;
-    if (!expecting()) give_up(why);
-}
-
-void session::lost(std::error_code why, std::uint64_t sent) noexcept {
+void session::ended(std::error_code why, std::uint64_t sent) noexcept {
+    turn_ = nullptr;
     // From the youngest to the oldest, so that what goes back to the queue keeps its order.
-    while (expecting()) {
+    while (busy()) {
         slot& last = slots_[--tail_ & mask()];
+        if (!last.who) continue;
         // Of several requests in one, the first may have been done though the last was not sent.
-        const bool several = last.who && last.who->replies_ > 1;
-        if (last.who) end_slot(last, why, several ? last.begin < sent : last.end <= sent);
+        const bool several = last.who->replies_ > 1 || last.who->is_turn_;
+        end_slot(last, why, several ? last.begin < sent : last.end <= sent);
     }
     aged_ = head_;
 }
 
 void session::end_slot(slot& of, std::error_code why, bool was_sent) noexcept {
     exchange& who = *of.who;
-    const bool untouched = of.left == who.replies_;
-    const bool has_time = !has_limit() || who.patient_ || due(of.since) > clock::now();
+    const bool untouched = of.left == who.replies_ && !who.touched_;
+    const bool has_time = of.since + of.limit > clock::now();
     bool again = !was_sent;
     if (was_sent && untouched && has_time && who.repeats_left_ > 0) {
         --who.repeats_left_;
         who.was_sent_ = again = true;
     }
-    if (!again || stopped_) {
-        who.end(stopped_ ? stopped_ : why, was_sent ? fate::unanswered : fate::unsent);
+    // The task of a turn has gone on, and could not send again what it wrote behind the beginning.
+    if (!again || stopped_ || who.is_turn_) {
+        who.fail(stopped_ ? stopped_ : why, was_sent ? fate::unanswered : fate::unsent);
         return;
     }
     if (was_sent) ++figures_.repeated;
     who.place_ = exchange::place::queued;
     queue_.push_front(who);
     ++queued_;
+    if (!who.is_ordinary()) own_due_ = std::min(own_due_, due(who));
 }
 
 void session::fail_queued(std::error_code why) noexcept {
     while (!queue_.empty()) {
         --queued_;
-        queue_.pop_front().end(why, fate::unsent);
+        queue_.pop_front().fail(why, fate::unsent);
     }
+    OURO_ASSERT(queued_ == 0);
 }
 
 void session::stop(std::error_code why) noexcept {
     OURO_ASSERT(why);
     if (!stopped_) stopped_ = why;
-    give_up(why);
+    give_up(why);  // whoever is in a slot will be told
     fail_queued(why);
-    if (!connection_) lost(why, ~std::uint64_t{0});
+    OURO_ASSERT(connected() || !busy());
 }
 
-// Time. What waits in slots and queue stands in the order in which it began to wait, so whoever is
-// behind the first that still has time has time, too. Only the one at the front of the slots may
-// have more of it than its age allows.
+// Time. The ordinary requests that wait in slots and queue stand in the order in which they began
+// to wait, so whoever is behind the first that still has time has time, too. Only the one at the
+// front of the slots may have more of it than its age allows. For those with a limit of their own
+// it is known when the first of them may be due: no limit ends before. Then they are looked through
+// for the next one, which happens about once in such a limit as long as replies come.
 
-/// When the time of the one at the front is up.
-time_point session::due_of_first() const noexcept {
-    const slot& first = slots_[head_ & mask()];
-    if (!first.who || first.patient) return time_point::max();
-    const bool moves = first.begun || in_a_reply_;
-    return due(moves ? std::max(first.since, heard_) : first.since);
+time_point session::due_of(std::uint64_t at) const noexcept {
+    const slot& one = slots_[at & mask()];
+    if (!one.who || one.who->is_turn_) return time_point::max();
+    const bool moves = at == head_ && (one.begun || in_the_middle());
+    return (moves ? std::max(one.since, heard()) : one.since) + one.limit;
 }
 
-/// Whether the peer counts as dead. A request that has not left whole is no reason for it to speak.
-bool session::is_silent(time_point now) noexcept {
-    if (!expecting() || !out_) return false;
+link::debt session::owed(std::uint64_t left) noexcept {
+    if (!busy()) return {};
     slot& first = slots_[head_ & mask()];
-    const std::uint64_t left = out_->sent_bytes();
-    if (left > left_ && first.end > left) {
-        heard_ = now;
-        first.begun = true;
-    }
-    left_ = left;
-    return !first.patient && due(heard_) <= now;
+    if (first.who && first.who->is_turn_ && !static_cast<turn*>(first.who)->awaits_peer())
+        return {};
+    const bool is_leaving = first.end > left;
+    if (is_leaving && left > first.begin) first.begun = true;
+    return {.silence_max = std::max(first.limit, limit_), .is_leaving = is_leaving};
+}
+
+void session::expire(time_point now) noexcept {
+    expire_queued(now);
+    if (!is_given_up()) expire_sent(now);
+    if (own_due_ <= now) expire_own(now);
+}
+
+void session::give_time_up(exchange& from) noexcept {
+    from.unlink();
+    --queued_;
+    from.fail(trouble_ ? trouble_ : make_error_code(errc::timed_out), fate::unsent);
 }
 
 void session::expire_queued(time_point now) noexcept {
     queue_.for_each_while([&](exchange& each) {
-        if (each.patient_) return true;
-        if (due(each.since_) > now) return false;
-        each.unlink();
-        --queued_;
-        each.end(trouble_ ? trouble_ : make_error_code(errc::timed_out), fate::unsent);
+        if (!each.is_ordinary()) return true;
+        if (due(each) > now) return false;
+        give_time_up(each);
         return true;
     });
 }
 
 void session::expire_sent(time_point now) noexcept {
-    if (!expecting()) return;
-    if (due_of_first() <= now) leave_slot(slots_[head_ & mask()], errc::timed_out);
+    if (!busy()) return;
+    if (due_of(head_) <= now) leave_slot(head_, errc::timed_out);
     for (aged_ = std::max(aged_, head_ + 1); aged_ < tail_; ++aged_) {
-        slot& next = slots_[aged_ & mask()];
-        if (!next.who || next.patient) continue;
-        if (due(next.since) > now) return;
-        leave_slot(next, errc::timed_out);
+        const slot& next = slots_[aged_ & mask()];
+        if (!next.who || next.own_limit) continue;
+        if (next.since + next.limit > now) return;
+        leave_slot(aged_, errc::timed_out);
     }
 }
 
-void session::watch() noexcept {
-    if (!has_limit()) return;
+void session::expire_own(time_point now) noexcept {
     time_point next = time_point::max();
-    if (expecting()) {
-        const slot& first = slots_[head_ & mask()];
-        next = due_of_first();
-        if (!first.patient) next = std::min(next, due(heard_));
+    duration shortest = duration::max();
+    queue_.for_each([&](exchange& each) {
+        if (each.is_ordinary()) return;
+        if (due(each) > now) {
+            next = std::min(next, due(each));
+            return;
+        }
+        shortest = std::min(shortest, limit_of(each));
+        give_time_up(each);
+    });
+    for (std::uint64_t at = head_; at != tail_ && !is_given_up(); ++at) {
+        const slot& one = slots_[at & mask()];
+        if (!one.who || !one.own_limit) continue;
+        if (due_of(at) > now) {
+            next = std::min(next, due_of(at));
+            continue;
+        }
+        shortest = std::min(shortest, one.limit);
+        leave_slot(at, errc::timed_out);
+    }
+    const bool some_did = shortest != duration::max();
+    own_due_ = some_did ? std::max(next, now + shortest / late_part) : next;
+}
+
+time_point session::next_due() noexcept {
+    time_point next = own_due_;
+    if (busy()) {
+        next = std::min(next, due_of(head_));
         for (std::uint64_t at = std::max(aged_, head_ + 1); at < tail_; ++at) {
             const slot& one = slots_[at & mask()];
-            if (!one.who || one.patient) continue;
-            next = std::min(next, due(one.since));
+            if (!one.who || one.own_limit) continue;
+            next = std::min(next, one.since + one.limit);
             break;
         }
     }
     queue_.for_each_while([&](const exchange& each) {
-        if (!each.patient_) next = std::min(next, due(each.since_));
-        return each.patient_;
+        if (each.is_ordinary()) next = std::min(next, due(each));
+        return !each.is_ordinary();
     });
-    watch_until(next);
+    return next;
 }
 
-void session::watch_until(time_point when) noexcept {
-    if (when == time_point::max()) return;
-    executor::current().timers().arm(*this, when.time_since_epoch().count());
+// A turn.
+
+bool session::is_open(const turn& who) const noexcept {
+    return turn_ == &who && connected() && !is_given_up();
 }
 
-void session::fire() noexcept {
-    const time_point now = clock::now();
-    expire_queued(now);
-    if (is_silent(now)) {
-        give_up(errc::timed_out);
-        return;  // lost() tells them, and then the queue is watched
+void session::wrote(std::size_t bytes) noexcept {
+    OURO_ASSERT(turn_ && slot_of_turn().who == turn_);
+    written_ += bytes;
+    slot_of_turn().end = written_;
+}
+
+void session::waits(const turn& who) noexcept {
+    if (who.slot_ == head_) hear();  // it has owed nothing until now
+    watch();
+}
+
+void session::close_turn(turn& who) noexcept {
+    OURO_ASSERT(turn_ == &who && slot_of_turn().who == &who);
+    const bool answered = slot_of_turn().left == 0;
+    OURO_ASSERT((!answered || who.slot_ == head_) && "replies come in order");
+    turn_ = nullptr;
+    if (answered) end_front();
+    if (may_send()) pull();
+}
+
+void session::leave_turn(turn& who) noexcept {
+    slot& its = slots_[who.slot_ & mask()];
+    OURO_ASSERT(its.who == &who);
+    who.place_ = exchange::place::nowhere;
+    its.who = nullptr;
+    abandoned(who, who.slot_ - head_);
+    if (turn_ != &who || is_given_up()) {
+        if (turn_ == &who) turn_ = nullptr;
+        return watch();  // its replies are to come, and nobody else looks for them
     }
-    expire_sent(now);
+    const std::size_t before = out().pending_bytes();
+    const auto left = guarded([&]() -> result<std::optional<std::uint32_t>> {
+        return drain(who.kind_, its.left, out());
+    });
+    if (!left || !*left) {
+        turn_ = nullptr;
+        return give_up(left ? make_error_code(errc::cancelled) : left.error());
+    }
+    OURO_ASSERT(**left >= its.left && "session: drain() forgets replies that are to come");
+    written_ += out().pending_bytes() - before;
+    its.end = written_;
+    its.left = **left;
+    turn_ = nullptr;
+    hear();
+    if (its.left == 0) end_front();
+    if (may_send()) pull();
     watch();
 }
 

@@ -4,6 +4,7 @@
 
 #include "fake_pool.hpp"
 #include "names.hpp"
+#include "table_session.hpp"
 #include <ouro/net/bytes/block_reader.hpp>
 #include <ouro/net/bytes/reader.hpp>
 #include <ouro/net/bytes/writer.hpp>
@@ -124,7 +125,7 @@ public:
     void await_resume() const { await_result().value(); }
 
 private:
-    std::span<const std::byte> encoded() const noexcept override { return byte_; }
+    bool encode(net::writer& out) override { return out.write(byte_); }
     void failed(std::error_code why, net::fate) noexcept override { error_ = why; }
 
     std::array<std::byte, 1> byte_{};
@@ -192,6 +193,43 @@ task<> share_a_session() {
     co_await pair.first.close();
     co_await server;
     if (why) throw_error(why);
+}
+
+task<> serve_tables(table_protocol::table_session& on, stream& connection) {
+    net::reader in(connection);
+    std::error_code why = make_error_code(std::errc::not_enough_memory);
+    try {
+        why = co_await on.serve(connection, in);
+    } catch (const std::bad_alloc&) {  // it has not begun
+    }
+    on.stop(why);
+}
+
+task<> take_turns() {
+    auto pair = co_await warm_pair();
+    table_protocol::table_session on;
+    table_protocol::table_server how;
+    auto server = spawn(table_protocol::answer_tables(std::move(pair.second), how));
+    auto serving = spawn(serve_tables(on, pair.first));
+    while (!on.connected()) co_await yield();
+    begin_shortage();
+    result<void> done;
+    result<int> pages{0};
+    try {
+        done = co_await as_result(table_protocol::copy_up(on, 10, 10'000));
+        pages = co_await as_result(table_protocol::read_pages(on, 3));
+    } catch (const std::bad_alloc&) {
+        done = make_error_code(std::errc::not_enough_memory);
+    }
+    end_shortage();
+    on.give_up(errc::closed);
+    co_await serving;
+    co_await pair.first.close();
+    static_cast<void>(co_await as_result(server));
+    // A server without memory closes.
+    if (!done || !pages) throw std::bad_alloc();
+    expect(pages.value() == 6, "other rows");
+    expect(how.copied.size() == 100'000, "bytes are lost");
 }
 
 // Making connections.
@@ -450,6 +488,7 @@ const work connections[] = {
 
 const work floors[] = {
     {"session", share_a_session, 5},
+    {"turns", take_turns, 5},
     {"server", serve_three, 5},
     {"pool", share_a_pool, 5},
 };

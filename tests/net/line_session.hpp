@@ -31,6 +31,7 @@ public:
     }
     using exchange::be_indispensable;
     using exchange::be_patient;
+    using exchange::expire_after;
     using exchange::repeat;
 
     result<int> await_result() const {
@@ -46,9 +47,7 @@ public:
     fate how_far = fate::answered;
 
 private:
-    std::span<const std::byte> encoded() const noexcept override {
-        return std::as_bytes(std::span(line_));
-    }
+    bool encode(net::writer& out) override { return out.write(line_); }
     void failed(std::error_code why, fate far) noexcept override {
         CHECK(!error_);
         error_ = why;
@@ -129,6 +128,14 @@ inline task<outcome> ask_once(line_session& on, int number, std::uint32_t replie
                               std::uint8_t repeats = 0) {
     ask one(on, number, replies);
     one.repeat(repeats);
+    auto got = co_await as_result(one);
+    co_return outcome{got, one.how_far};
+}
+
+/// The same with an expiry of its own.
+inline task<outcome> ask_within(line_session& on, int number, duration limit) {
+    ask one(on, number);
+    one.expire_after(limit);
     auto got = co_await as_result(one);
     co_return outcome{got, one.how_far};
 }

@@ -3,8 +3,6 @@
 #include <ouro/kv/memcached/error.hpp>
 #include <ouro/kv/memcached/wire/text.hpp>
 
-#include <new>
-
 namespace ouro::memcached {
 
 batch_get::batch_get(session& to, std::span<const std::string_view> keys,
@@ -16,49 +14,45 @@ batch_get::batch_get(session& to, std::span<const std::string_view> keys,
 
 bool batch_get::begin() noexcept {
     begin_anew();
-    at_ = line_ = 0;
     auto& to = static_cast<session&>(on());
     if (to.is_down()) return refuse(errc::server_down);
     repeat(to.options().repeats);
     wishes_.base64 = to.options().base64_keys;
-    try {
-        if (to.spoken().values_have_an_end) {
-            encode_lines();
-        } else {
-            first_opaque_ = to.next_opaques(static_cast<std::uint32_t>(which_.size()));
-            encode_requests();
-        }
-    } catch (const std::bad_alloc&) {
-        return refuse(make_error_code(std::errc::not_enough_memory));
-    }
+    if (!to.spoken().values_have_an_end)
+        first_opaque_ = to.next_opaques(static_cast<std::uint32_t>(which_.size()));
     return true;
 }
 
-void batch_get::encode_requests() {
-    bytes_.clear();
+bool batch_get::encode(net::writer& out) {
+    begin_anew();
+    at_ = line_ = 0;
+    return asked().spoken().values_have_an_end ? encode_lines(out) : encode_requests(out);
+}
+
+bool batch_get::encode_requests(net::writer& out) {
     request one = wishes_;
     one.opaque = first_opaque_;
-    std::array<char, head_bytes_max> head;
     for (const std::uint32_t i : which_) {
         one.key = keys_[i];
-        bytes_.append(head.data(), asked().spoken().encode_head(one, head));
+        if (!encode_request(asked().spoken(), one, out)) return false;
         ++one.opaque;
     }
     set_replies(static_cast<std::uint32_t>(which_.size()));
+    return true;
 }
 
-void batch_get::encode_lines() {
-    bytes_.clear();
+bool batch_get::encode_lines(net::writer& out) {
     line_ends_.clear();
     std::string line;
     for (std::uint32_t n = 0; n < which_.size();) {
         text::begin_get(line, wishes_.wants_cas, wishes_.exptime);
         while (n < which_.size() && text::add_key(line, keys_[which_[n]])) ++n;
         text::end_get(line);
-        bytes_ += line;
+        if (!out.write(line)) return false;
         line_ends_.push_back(n);
     }
     set_replies(static_cast<std::uint32_t>(line_ends_.size()));
+    return true;
 }
 
 std::error_code batch_get::take(const reply& from, bool is_last) noexcept {
@@ -108,13 +102,13 @@ bool stats_call::begin() noexcept {
     if (const std::error_code fault = find_fault(what_, to.options())) return refuse(fault);
     if (to.is_down()) return refuse(errc::server_down);
     what_.opaque = to.next_opaques(1);
-    try {
-        into_.clear();
-        bytes_.encode(to.spoken(), what_);
-    } catch (const std::bad_alloc&) {
-        return refuse(make_error_code(std::errc::not_enough_memory));
-    }
     return true;
+}
+
+bool stats_call::encode(net::writer& out) {
+    begin_anew();
+    into_.clear();
+    return encode_request(asked().spoken(), what_, out);
 }
 
 std::error_code stats_call::take(const reply& from, bool) noexcept {

@@ -42,11 +42,9 @@ public:
 
 private:
     bool begin() noexcept;
-    void encode_requests();
-    void encode_lines();
-    std::span<const std::byte> encoded() const noexcept override {
-        return std::as_bytes(std::span(bytes_));
-    }
+    bool encode(net::writer& out) override;
+    bool encode_requests(net::writer& out);
+    bool encode_lines(net::writer& out);
     bool carries_a_value() const noexcept override { return false; }
     std::error_code take(const reply& from, bool is_last) noexcept override;
     std::error_code take_line(const reply& from, bool is_last) noexcept;
@@ -56,7 +54,6 @@ private:
     std::span<const std::uint32_t> which_;
     std::span<std::optional<item>> found_;
     request wishes_;
-    std::string bytes_;
     std::vector<std::uint32_t> line_ends_;  // text: where in `which_` each line ends
     std::uint32_t first_opaque_ = 0;
     std::size_t at_ = 0;    // in which_: whose answer may come next
@@ -86,12 +83,11 @@ public:
 
 private:
     bool begin() noexcept;
-    std::span<const std::byte> encoded() const noexcept override { return bytes_.view(); }
+    bool encode(net::writer& out) override;
     bool carries_a_value() const noexcept override { return false; }
     std::error_code take(const reply& from, bool is_last) noexcept override;
 
     request what_;
-    request_bytes bytes_;
     stats_list& into_;
 };
 

@@ -1,40 +1,19 @@
 #include <ouro/kv/memcached/connection/call.hpp>
 
 #include <ouro/kv/memcached/error.hpp>
-#include <ouro/runtime/engine/frame_pool.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
-#include <new>
 
 namespace ouro::memcached {
 
-// Bytes.
-
-char* request_bytes::make_room(std::size_t n) {
-    release();
-    if (n > inside_.size()) outside_ = static_cast<char*>(frame_pool::allocate(n));
-    size_ = n;
-    return outside_ ? outside_ : inside_.data();
-}
-
-void request_bytes::release() noexcept {
-    if (outside_) frame_pool::release(outside_, size_);
-    outside_ = nullptr;
-    size_ = 0;
-}
-
-void request_bytes::encode(const grammar& language, const request& what) {
+bool encode_request(const grammar& language, const request& what, net::writer& out) {
     std::array<char, head_bytes_max> head;
-    const std::size_t head_bytes = language.encode_head(what, head);
-    const bool has_value = stores(what.what);
-    const std::string_view end = has_value ? language.behind_value : std::string_view();
-    const std::size_t value_bytes = has_value ? what.value.size() : 0;
-    char* at = make_room(head_bytes + value_bytes + end.size());
-    at = std::copy_n(head.data(), head_bytes, at);
-    at = std::copy_n(what.value.data(), value_bytes, at);
-    std::copy_n(end.data(), end.size(), at);
+    const std::string_view first(head.data(), language.encode_head(what, head));
+    if (!stores(what.what)) return out.write(first);
+    return out.write(first) && out.write(what.value) && out.write(language.behind_value);
 }
 
 namespace {
@@ -114,9 +93,7 @@ bool is_read(const request& what) noexcept {
 }  // namespace
 
 bool call::begin() noexcept {
-    begin_anew();
-    outcome_ = outcome::none;
-    value_bytes_ = 0;
+    forget_answer();
     session& to = by_ ? by_->route(what_.key) : static_cast<session&>(on());
     set_session(to);
     what_.base64 = to.options().base64_keys && has_key(what_.what);
@@ -124,12 +101,19 @@ bool call::begin() noexcept {
     if (to.is_down()) return refuse(errc::server_down);
     repeat(is_read(what_) ? to.options().repeats : 0);
     what_.opaque = to.next_opaques(1);
-    try {
-        bytes_.encode(to.spoken(), what_);
-    } catch (const std::bad_alloc&) {
-        return refuse(make_error_code(std::errc::not_enough_memory));
-    }
     return true;
+}
+
+// What came of an answer on a connection that was lost comes again.
+bool call::encode(net::writer& out) {
+    forget_answer();
+    return encode_request(asked().spoken(), what_, out);
+}
+
+void call::forget_answer() noexcept {
+    begin_anew();
+    outcome_ = outcome::none;
+    value_bytes_ = 0;
 }
 
 bool call::moves_on() noexcept {

@@ -3,8 +3,8 @@
 
 #include <ouro/kv/memcached/connection/session.hpp>
 #include <ouro/kv/memcached/wire/message.hpp>
+#include <ouro/net/session/thrown.hpp>
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -23,28 +23,8 @@ protected:
     ~router() = default;
 };
 
-/// The bytes of a request: inside, or in the thread's pool when they are many.
-class request_bytes {
-public:
-    request_bytes() noexcept = default;
-    request_bytes(const request_bytes&) = delete;
-    request_bytes& operator=(const request_bytes&) = delete;
-    ~request_bytes() { release(); }
-
-    /// Encodes; throws std::bad_alloc.
-    void encode(const grammar& language, const request& what);
-    std::span<const std::byte> view() const noexcept {
-        return std::as_bytes(std::span(outside_ ? outside_ : inside_.data(), size_));
-    }
-
-private:
-    char* make_room(std::size_t n);
-    void release() noexcept;
-
-    char* outside_ = nullptr;
-    std::size_t size_ = 0;
-    std::array<char, 128> inside_;
-};
+/// Writes a request; false when the writer does not take it. Throws std::bad_alloc.
+bool encode_request(const grammar& language, const request& what, net::writer& out);
 
 /// Finds what is wrong with a request before it is sent; zero: nothing.
 std::error_code find_fault(const request& what, const session_options& with) noexcept;
@@ -79,12 +59,8 @@ protected:
     void guarded(Act act) noexcept {
         try {
             act();
-        } catch (const std::bad_alloc&) {
-            error_ = make_error_code(std::errc::not_enough_memory);
-        } catch (const std::system_error& failure) {
-            error_ = failure.code();
         } catch (...) {
-            error_ = make_error_code(std::errc::state_not_recoverable);
+            error_ = net::thrown_code();
         }
     }
 
@@ -136,7 +112,8 @@ public:
 
 private:
     bool begin() noexcept;
-    std::span<const std::byte> encoded() const noexcept override { return bytes_.view(); }
+    void forget_answer() noexcept;
+    bool encode(net::writer& out) override;
     bool carries_a_value() const noexcept override { return stores(what_.what); }
     std::error_code take(const reply& from, bool is_last) noexcept override;
     bool understand(const reply& from) noexcept;
@@ -148,7 +125,6 @@ private:
 
     router* by_ = nullptr;
     request what_;
-    request_bytes bytes_;
     std::string* text_ = nullptr;
     std::span<char> room_;
     reply said_;

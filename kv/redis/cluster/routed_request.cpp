@@ -1,8 +1,8 @@
 #include <ouro/kv/redis/cluster/routed_request.hpp>
 
 #include <ouro/kv/redis/cluster/node.hpp>
+#include <ouro/net/session/thrown.hpp>
 
-#include <new>
 #include <string_view>
 #include <utility>
 
@@ -91,37 +91,26 @@ void routed_request::give_up() noexcept {
 
 // Several for one node.
 
-node_batch::node_batch(session& on, routed_request& alone) : request(on, 1), alone_(&alone) {
-    prepare();
+node_batch::node_batch(session& on, routed_request& alone) noexcept : request(on, 1), alone_(&alone) {
+    count_replies();
 }
 
-node_batch::node_batch(session& on, std::span<routed_request* const> all)
-    : request(on, 1), many_(all) {
-    prepare();
+node_batch::node_batch(session& on, std::span<routed_request* const> all) noexcept : request(on, 1), many_(all) {
+    count_replies();
 }
 
-void node_batch::prepare() {
+void node_batch::count_replies() noexcept {
     std::uint32_t replies = 0;
-    std::size_t bytes = 0;
-    bool plain = alone_ != nullptr;
-    for (routed_request* const each : all()) {
-        replies += each->replies() + (each->asking_ ? 1 : 0);
-        bytes += each->bytes().size() + (each->asking_ ? asking.size() : 0);
-        if (each->asking_) plain = false;
-    }
+    for (const routed_request* const each : all()) replies += each->replies() + (each->asking_ ? 1 : 0);
     set_replies(replies);
-    if (plain) {
-        encoded_ = alone_->bytes();
-        return;
+}
+
+bool node_batch::encode(net::writer& out) {
+    for (const routed_request* const each : all()) {
+        if (each->asking_ && !out.write(asking)) return false;
+        if (!out.write(each->bytes())) return false;
     }
-    put_together_.reserve(bytes);
-    for (routed_request* const each : all()) {
-        const auto front = std::as_bytes(std::span(asking));
-        if (each->asking_) put_together_.insert(put_together_.end(), front.begin(), front.end());
-        const std::span<const std::byte> own = each->bytes();
-        put_together_.insert(put_together_.end(), own.begin(), own.end());
-    }
-    encoded_ = put_together_;
+    return true;
 }
 
 bool node_batch::take(const value& from) noexcept {
@@ -132,10 +121,8 @@ bool node_batch::take(const value& from) noexcept {
     }
     try {
         who.accept(from);
-    } catch (const std::bad_alloc&) {
-        who.error_ = make_error_code(std::errc::not_enough_memory);
     } catch (...) {  // a request keeps for its caller what the caller's decoder throws
-        who.error_ = make_error_code(std::errc::state_not_recoverable);
+        who.error_ = net::thrown_code();
     }
     if (who.taken_ == who.replies()) {
         ++next_;

@@ -122,10 +122,8 @@ private:
 /// front.
 class [[nodiscard]] node_batch final : public request {
 public:
-    /// One request, whose bytes are sent from where they are if nothing stands in front of them.
-    node_batch(session& on, routed_request& alone);
-    /// Several.
-    node_batch(session& on, std::span<routed_request* const> all);
+    node_batch(session& on, routed_request& alone) noexcept;
+    node_batch(session& on, std::span<routed_request* const> all) noexcept;
 
     void add_patience() noexcept { be_patient(); }
 
@@ -138,15 +136,13 @@ private:
     std::span<routed_request* const> all() const noexcept {
         return alone_ ? std::span<routed_request* const>(&alone_, 1) : many_;
     }
-    std::span<const std::byte> encoded() const noexcept override { return encoded_; }
+    bool encode(net::writer& out) override;
     bool take(const value& from) noexcept override;
     void failed(std::error_code why, net::fate how_far) noexcept override;
-    void prepare();
+    void count_replies() noexcept;
 
     routed_request* alone_ = nullptr;
     std::span<routed_request* const> many_;
-    std::vector<std::byte> put_together_;
-    std::span<const std::byte> encoded_;
     std::size_t next_ = 0;       // whose reply comes next
     bool asking_taken_ = false;  // its ASKING was answered
 };

@@ -194,7 +194,7 @@ public:
     void describe(leaf_description& into) const override;
 
 private:
-    std::span<const std::byte> encoded() const noexcept override { return batch_.bytes(); }
+    bool encode(net::writer& out) override { return out.write(batch_.bytes()); }
     bool take(const value& from) noexcept override;
     void failed(std::error_code why, net::fate how_far) noexcept override;
 

@@ -72,7 +72,7 @@ protected:
 
 private:
     bool begin() noexcept;
-    std::span<const std::byte> encoded() const noexcept final { return command_.bytes(); }
+    bool encode(net::writer& out) final { return out.write(command_.bytes()); }
     bool take(const value& from) noexcept final;
     void failed(std::error_code why, net::fate how_far) noexcept final;
     [[noreturn]] void throw_failure() const;

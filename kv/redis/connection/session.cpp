@@ -518,7 +518,7 @@ bool session::is_push(const value& from) const noexcept {
     return false;
 }
 
-void session::abandoned() noexcept {
+void session::abandoned(const net::exchange&, std::size_t) noexcept {
     if (options_.abandon_closes) give_up(ouro::errc::closed);
 }
 

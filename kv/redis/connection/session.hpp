@@ -206,7 +206,7 @@ private:
     }
     void tell_end() noexcept;
     bool is_push(const value& from) const noexcept;
-    void abandoned() noexcept override;
+    void abandoned(const net::exchange& who, std::size_t ahead) noexcept override;
 
     /// What became of HELLO in the present attempt.
     enum class hello : std::uint8_t {

@@ -41,6 +41,8 @@ transaction_call::transaction_call(session& on, batch& from) : request(on, 2), r
     if (replies_.prepare()) set_replies(replies_.replies());
 }
 
+bool transaction_call::encode(net::writer& out) { return out.write(replies_.bytes()); }
+
 bool transaction_call::take(const value& from) noexcept {
     replies_.take(from);
     return true;

@@ -82,7 +82,7 @@ public:
     void describe(leaf_description& into) const override;
 
 private:
-    std::span<const std::byte> encoded() const noexcept override { return replies_.bytes(); }
+    bool encode(net::writer& out) override;
     bool take(const value& from) noexcept override;
     void failed(std::error_code why, net::fate how_far) noexcept override;
 

@@ -40,9 +40,9 @@ public:
 
 private:
     // Put together when it is about to be sent, so that all that was wanted until then is in it.
-    std::span<const std::byte> encoded() const override {
+    bool encode(net::writer& out) override {
         try {
-            return hub_.ended_ ? hub_.compose_nothing() : hub_.compose();
+            return out.write(hub_.ended_ ? hub_.compose_nothing() : hub_.compose());
         } catch (const std::bad_alloc&) {
             hub_.begin_again();
             throw;

@@ -219,4 +219,91 @@ OURO_TEST("a patient request outlives the timeout") {
     co_await serving;
 }
 
+OURO_TEST("a request with a shorter expiry of its own fails alone") {
+    line_session on({.request_timeout = 5s});
+    auto [ours, theirs] = net::stream_pair();
+    net::reader in(ours);
+    auto serving = spawn(on.serve(ours, in));
+    const time_point begin = clock::now();
+    auto before = spawn(ask_once(on, 1));
+    auto short_one = spawn(ask_within(on, 2, 300ms));
+    auto behind = spawn(ask_once(on, 3));
+    const outcome late = co_await short_one;
+    CHECK(late.got.error() == errc::timed_out);
+    CHECK(late.how_far == fate::unanswered);
+    CHECK(clock::now() - begin >= 300ms);
+    CHECK(clock::now() - begin < 310ms);
+    CHECK(!serving.finished());
+    co_await theirs.send_all("1\n2\n3\n");
+    const outcome first = co_await before;
+    const outcome last = co_await behind;
+    CHECK(first.got.value_or(0) == 1);
+    CHECK(last.got.value_or(0) == 1);
+    CHECK(on.figures().dropped == 1);
+    on.give_up(errc::closed);
+    co_await serving;
+}
+
+OURO_TEST("a request with a longer expiry of its own may be waited for in silence") {
+    line_session on({.request_timeout = 2s});
+    auto [ours, theirs] = net::stream_pair();
+    net::reader in(ours);
+    auto serving = spawn(on.serve(ours, in));
+    const time_point begin = clock::now();
+    auto long_one = spawn(ask_within(on, 1, 1min));
+    co_await settle();
+    // Who waits as long as all others is told in time, though the timer stood at a minute.
+    const outcome usual = co_await ask_once(on, 2);
+    CHECK(usual.got.error() == errc::timed_out);
+    CHECK(clock::now() - begin >= 2s);
+    CHECK(clock::now() - begin < 2100ms);
+    CHECK(!long_one.finished());
+    CHECK(co_await serving == errc::timed_out);
+    CHECK(clock::now() - begin >= 1min);
+    const outcome lost = co_await long_one;
+    CHECK(lost.got.error() == errc::timed_out);
+}
+
+OURO_TEST("an expiry of one's own runs in the queue, too, and on the next connection") {
+    line_session on({.request_timeout = 5s});
+    const time_point begin = clock::now();
+    auto short_one = spawn(ask_within(on, 1, 300ms));
+    auto usual = spawn(ask_once(on, 2));
+    auto long_one = spawn(ask_within(on, 3, 1h));
+    const outcome late = co_await short_one;
+    CHECK(late.got.error() == errc::timed_out);
+    CHECK(late.how_far == fate::unsent);
+    CHECK(clock::now() - begin < 310ms);
+    const outcome second = co_await usual;
+    CHECK(second.got.error() == errc::timed_out);
+    CHECK(clock::now() - begin < 5100ms);
+    auto serving = spawn(serve_once(on));
+    const outcome last = co_await long_one;
+    CHECK(last.got.value_or(0) == 1);
+    on.give_up(errc::closed);
+    co_await serving;
+}
+
+OURO_TEST("many expiries, each another, are told in time") {
+    line_session on({.request_timeout = 5s});
+    auto [ours, theirs] = net::stream_pair();
+    net::reader in(ours);
+    auto serving = spawn(on.serve(ours, in));
+    const time_point begin = clock::now();
+    auto timed = [&](int number, duration limit) -> task<> {
+        const outcome late = co_await ask_within(on, number, limit);
+        CHECK(late.got.error() == errc::timed_out);
+        CHECK(clock::now() - begin >= limit);
+        CHECK(clock::now() - begin <= limit + limit / 16 + 2ms);
+    };
+    auto all = [&](scope& tasks) -> task<> {
+        for (int i = 0; i < 200; ++i) tasks.spawn(timed(i, (1000 + 7 * (i * 37 % 200)) * 1ms));
+        co_return;
+    };
+    co_await with_scope(all);
+    CHECK(on.figures().requests == 200);
+    on.give_up(errc::closed);
+    co_await serving;
+}
+
 }  // namespace

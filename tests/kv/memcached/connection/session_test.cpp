@@ -309,6 +309,25 @@ OURO_TEST("in the text dialect a value of another key ends the connection") {
     CHECK(server.connections() == 2);
 }
 
+OURO_TEST("a get whose connection breaks between its values and the end is asked again") {
+    sim::world::current().split_by(sim::splitting::whole);
+    for (std::size_t bytes = 1; bytes < 53; ++bytes) {
+        fake_server server([bytes](const heard_request& asked, fake_caller& caller) {
+            if (caller.number == 0 && asked.verb() == "get") caller.bytes_left = bytes;
+            return honest(asked);
+        });
+        client cache = co_await client::connect(server.address(), {.dialect = dialect::text});
+        const std::vector<std::string_view> keys{"key1", "key2"};
+        const auto values = co_await cache.get_multi(keys);
+        CHECK(values[0] == "key1's");
+        CHECK(values[1] == "key2's");
+        const std::optional<std::string> got = co_await cache.get("key3");
+        CHECK(got == "key3's");
+        CHECK(server.connections() == 2);
+        co_await cache.close();
+    }
+}
+
 OURO_TEST("one value larger than the limit fails its caller alone") {
     fake_server server([](const heard_request& asked, fake_caller&) {
         if (asked.key() != "key1") return honest(asked);
