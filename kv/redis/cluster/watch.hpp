@@ -5,6 +5,7 @@
 #include <ouro/kv/redis/connection/connection.hpp>
 #include <ouro/kv/redis/connection/transaction.hpp>
 #include <ouro/kv/redis/connection/watch_body.hpp>
+#include <ouro/runtime/combine.hpp>
 
 #include <cstddef>
 #include <exception>
