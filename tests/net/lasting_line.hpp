@@ -53,14 +53,18 @@ public:
 private:
     static task<> accept_all(std::shared_ptr<state> of) {
         for (;;) {
-            auto client = co_await as_result(of->listener.accept());
-            if (client.error() == errc::cancelled) co_return;
-            if (!client) continue;
-            ++of->connections;
+            bool taken = false;
             try {
-                spawn(serve(of, std::move(*client)));
+                auto client = co_await as_result(of->listener.accept());
+                if (client.error() == errc::cancelled) co_return;
+                if (client) spawn(serve(of, std::move(*client)));
+                taken = client.has_value();
             } catch (const std::bad_alloc&) {  // that one is closed
             }
+            if (taken)
+                ++of->connections;
+            else
+                co_await sleep_for(1ms);
         }
     }
 
