@@ -102,7 +102,7 @@ public:
     /// that was used last.
     ///
     /// Throws errc::timed_out after `acquire_timeout`, or after `patience`; errc::overloaded when
-    /// `waiters_max` tasks wait already; errc::closed. All with a text that says how the pool stood:
+    /// `waiters_max` tasks wait already; errc::closed. All with a text that says how it stood:
     /// "all 8 connections are leased (max 8), 3 waiting (max 1000), waited 2 s". errc::cancelled;
     /// and what connect() threw, when it was for this waiter. Nothing was taken then.
     acquire_op acquire() noexcept { return acquire(core_->options().acquire_timeout); }

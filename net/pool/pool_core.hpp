@@ -18,7 +18,8 @@
 //   7. The core is counted: the pool, each lease and each task of its own hold it. So a lease that
 //      comes home late and an attempt that ends late find it, and whether it was closed.
 //   8. One timer stands for everything that is due: idle and old connections, checks, the next
-//      attempt to have the minimum or that the rate allows. A timer is no task, so it keeps no run from ending.
+//      attempt to have the minimum or that the rate allows. A timer is no task, so it keeps no run
+//      from ending.
 #pragma once
 
 #include <ouro/runtime/engine/intrusive_list.hpp>
@@ -48,7 +49,7 @@ struct pool_options {
     std::size_t connections_max = 10;  ///< at least 1
     std::size_t connecting_max = 4;    ///< attempts at a time; at least 1
     /// Attempts that begin in any one second; waiters keep their order meanwhile. 0, the default:
-    /// no limit. For servers to which a connection is dear, and many of whose clients begin at once.
+    /// no limit. For servers to which a connection is dear, when many clients begin at once.
     std::size_t connects_per_second_max = 0;
     std::size_t waiters_max = 1000;  ///< one more is told errc::overloaded; at least 1
     duration acquire_timeout = std::chrono::seconds(5);  ///< how long one of them waits

@@ -69,7 +69,7 @@ struct lasting_failure {
     bool refusal = false;       ///< trying again soon will not mend it
 };
 
-/// A connection that lasts. Derive from it, say how to shake hands and how to serve, and `start` it.
+/// A connection that lasts. Derive from it, say how to shake hands and to serve, and `start` it.
 ///
 /// Hooks are called from its task. Worker-local; does not move.
 class lasting_connection {

@@ -98,8 +98,8 @@ protected:
     ~session_observer() = default;
 };
 
-/// Which of the errors READONLY are acted upon: the first, and then one after waits that grow, since
-/// a replica may be meant.
+/// Which of the errors READONLY are acted upon: the first, and then one after waits that grow,
+/// since a replica may be meant.
 class read_only_pace {
 public:
     read_only_pace() noexcept;
