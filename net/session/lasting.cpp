@@ -103,7 +103,7 @@ task<> lasting_connection::keep_connected() {
         in_.reset();
         co_await shield(connection_.close());
         if (failure_.code) tried_.set();
-        if (!options_.reconnect) co_return;
+        if (!options_.reconnect || is_ending()) co_return;
         // Who guides it knows what to do.
         if (options_.guided || moved_ || (lasted && options_.again_at_once)) continue;
         const result<void> moved = co_await as_result(timeout(wait_.next(), called_off_.wait()));

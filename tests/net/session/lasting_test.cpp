@@ -231,12 +231,14 @@ OURO_TEST("finished, it has the replies to what was sent and nothing more") {
     co_await on->tried().wait();
     auto sent = spawn(ask_once(*on));
     while (on->in_flight() == 0) co_await yield();
+    const time_point began = clock::now();
     on->finish();
     const std::error_code late = co_await ask_once(*on);
     CHECK(late == errc::closed);
     const std::error_code first = co_await sent;
     CHECK(!first);
     co_await on->over().wait();
+    CHECK(clock::now() - began < 10ms);
     CHECK(on->story == "ELN");
     CHECK(there->connections == 1);
 }
