@@ -18,6 +18,9 @@
 
 namespace ouro::net {
 
+template <class Connection>
+class pool;
+
 /// Opens the connections of a pool and knows their state of health. It lives until the last of the
 /// pool's connections and attempts is gone. Those may outlast the pool: an attempt that is under
 /// way when the pool dies is cancelled, and ends when it ends. So let it own what it refers to, or
@@ -44,6 +47,26 @@ public:
     /// Asks the other side of a connection that nobody used for `check_interval`: a PING. False, an
     /// exception or no answer within `check_timeout` closes it.
     virtual task<bool> check(Connection& connection) { co_return usable(connection); }
+
+    /// Whether one that came back, and is usable, is to be restored first: it is in a transaction,
+    /// it watches keys. What needs nothing goes back at once.
+    virtual bool needs_restore(Connection&) noexcept { return false; }
+    /// Makes it as it was when it was lent: ROLLBACK, DISCARD ALL, UNWATCH. False, an exception or
+    /// more than `restore_timeout` closes it, and who waits gets a fresh one. Whoever gave it back
+    /// has gone on.
+    virtual task<bool> restore(Connection&) { co_return true; }
+
+    /// Lends nothing any more that was made before now: the servers' roles have changed, or the
+    /// password has. What is idle is closed soon; what is lent, asked, restored or being connected,
+    /// when that has ended. May be called by a connection.
+    void retire_all() noexcept {
+        if (core_) core_->retire_all();
+    }
+
+private:
+    friend class pool<Connection>;
+
+    pool_core* core_ = nullptr;  // whose it is
 };
 
 /// A bounded set of connections, lent in arrival order.
@@ -79,9 +102,9 @@ public:
     /// that was used last.
     ///
     /// Throws errc::timed_out after `acquire_timeout`, or after `patience`; errc::overloaded when
-    /// `waiters_max` tasks wait already; both with a text that says how many are leased, and of how
-    /// many: "all 8 connections are leased (max 8), waited 2 s". errc::closed; errc::cancelled; and
-    /// what connect() threw, when it was for this waiter. Nothing was taken then.
+    /// `waiters_max` tasks wait already; errc::closed. All with a text that says how it stood:
+    /// "all 8 connections are leased (max 8), 3 waiting (max 1000), waited 2 s". errc::cancelled;
+    /// and what connect() threw, when it was for this waiter. Nothing was taken then.
     acquire_op acquire() noexcept { return acquire(core_->options().acquire_timeout); }
     acquire_op acquire(duration patience) noexcept { return acquire_op(*core_, patience); }
 
@@ -95,6 +118,9 @@ public:
         return pool_core::close(pool_core_ref(*core_), grace);
     }
     bool closed() const noexcept { return core_->closed(); }
+
+    /// See pool_connector::retire_all.
+    void retire_all() noexcept { core_->retire_all(); }
 
     pool_figures figures() const noexcept { return core_->figures(); }
 
@@ -156,7 +182,7 @@ public:
     lease await_resume() { return lease(&take()); }
     result<lease> await_result() {
         const result<pool_entry*> taken = take_result();
-        if (!taken) return taken.error();
+        if (!taken) return taken.why();
         return lease(*taken);
     }
 };
@@ -166,7 +192,9 @@ template <class Connection>
 class pool<Connection>::typed_core final : public pool_core {
 public:
     typed_core(std::unique_ptr<pool_connector<Connection>> connector, const pool_options& options)
-        : pool_core(options), connector_(std::move(connector)) {}
+        : pool_core(options), connector_(std::move(connector)) {
+        connector_->core_ = this;
+    }
 
 private:
     static Connection& of(void* connection) noexcept {
@@ -180,6 +208,10 @@ private:
     }
     bool usable(void* connection) noexcept override { return connector_->usable(of(connection)); }
     task<bool> check(void* connection) override { return connector_->check(of(connection)); }
+    bool needs_restore(void* connection) noexcept override {
+        return connector_->needs_restore(of(connection));
+    }
+    task<bool> restore(void* connection) override { return connector_->restore(of(connection)); }
     void destroy(void* connection) noexcept override { delete &of(connection); }
 
     const std::unique_ptr<pool_connector<Connection>> connector_;

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <new>
 #include <string>
+#include <system_error>
 
 namespace ouro::net {
 namespace {
@@ -29,14 +31,13 @@ bool pool_acquire::await_ready() noexcept {
     if (here.running()->owner->cancelled())
         fail(errc::cancelled);
     else if (core_.closed_)
-        fail(errc::closed);
+        fail_with_state(errc::closed);
     else if (pool_entry* entry = core_.try_take())
         granted_ = entry;
     else if (core_.waiting_ < core_.options_.waiters_max)
         return false;
     else {
-        fail(errc::overloaded);
-        leased_then_ = core_.leased_;
+        fail_with_state(errc::overloaded);
         ++core_.counted_.overloads;
     }
     return may_go_on(here);
@@ -48,17 +49,17 @@ void pool_acquire::suspend(promise_base& frame) noexcept {
     if (!waits) return;
     arrival_ = ++core_.arrivals_;
     ++core_.waiting_;
-    const time_point until = after(clock::exact_now(), patience_);
+    since_ = clock::exact_now();
+    const time_point until = after(since_, patience_);
     executor::current().timers().arm(*this, until.time_since_epoch().count());
     core_.connect_more();
 }
 
 void pool_acquire::fire() noexcept {
     unlink();
-    fail(errc::timed_out);
-    leased_then_ = core_.leased_;
-    connecting_then_ = core_.connecting_;
+    fail_with_state(errc::timed_out);
     --core_.waiting_;
+    core_.counted_.waited += clock::now() - since_;
     ++core_.counted_.timeouts;
     resume();
 }
@@ -68,7 +69,16 @@ void pool_acquire::left() noexcept { stop_waiting(); }
 
 void pool_acquire::stop_waiting() noexcept {
     --core_.waiting_;
+    core_.counted_.waited += std::max(clock::now() - since_, duration::zero());
     executor::current().timers().disarm(*this);
+}
+
+void pool_acquire::fail_with_state(errc why) noexcept {
+    fail(why);
+    leased_then_ = core_.leased_;
+    restoring_then_ = core_.restoring_;
+    connecting_then_ = core_.connecting_;
+    waiting_then_ = core_.waiting_;
 }
 
 pool_acquire::~pool_acquire() {
@@ -82,7 +92,8 @@ pool_entry& pool_acquire::take() {
     return *std::exchange(granted_, nullptr);
 }
 
-void pool_acquire::throw_failure() const {
+/// "all 8 connections are leased (max 8), 2 being connected, 3 waiting (max 1000)"
+std::string pool_acquire::text_of_failure() const {
     const pool_options& limits = core_.options_;
     std::string text;
     if (leased_then_ == limits.connections_max)
@@ -91,20 +102,36 @@ void pool_acquire::throw_failure() const {
     else
         text = std::to_string(leased_then_) + " of at most " +
                std::to_string(limits.connections_max) + " connections are leased";
-    if (error() == errc::timed_out) {
-        if (connecting_then_ > 0)
-            text += ", " + std::to_string(connecting_then_) + " being connected";
-        throw std::system_error(error(), text + ", waited " + text_of(patience_));
+    if (restoring_then_ > 0) text += ", " + std::to_string(restoring_then_) + " being restored";
+    if (connecting_then_ > 0) text += ", " + std::to_string(connecting_then_) + " being connected";
+    if (waiting_then_ > 0)
+        text += ", " + std::to_string(waiting_then_) + " waiting (max " +
+                std::to_string(limits.waiters_max) + ")";
+    if (error() == errc::timed_out) text += ", waited " + text_of(patience_);
+    if (error() == errc::closed) text = "the pool is closed, " + text;
+    return text;
+}
+
+void pool_acquire::throw_failure() const {
+    if (error() == errc::cancelled) throw_error(error());
+    throw std::system_error(error(), text_of_failure());
+}
+
+/// With its words, too, as a result; but under load, when many are refused at once, they cost more
+/// than the refusal.
+failure_cause pool_acquire::why_it_failed() const noexcept {
+    const std::error_code code = error();
+    if (code == errc::cancelled || code == errc::overloaded) return code;
+    try {
+        return {code, std::make_exception_ptr(std::system_error(code, text_of_failure()))};
+    } catch (const std::bad_alloc&) {
+        return code;
     }
-    if (error() == errc::overloaded)
-        throw std::system_error(
-            error(), text + ", as many wait as may: " + std::to_string(limits.waiters_max));
-    throw_error(error());
 }
 
 result<pool_entry*> pool_acquire::take_result() {
     if (failure_) return result_of([this] { return &take(); });
-    if (failed()) return error();
+    if (failed()) return why_it_failed();
     return std::exchange(granted_, nullptr);
 }
 
@@ -115,10 +142,11 @@ void pool_acquire::describe(leaf_description& into) const {
 
 // --- taking and giving back -----------------------------------------------------------------
 
-pool_core::pool_core(const pool_options& options) noexcept
+pool_core::pool_core(const pool_options& options)
     : options_(options),
       retry_(options.retry),
       chance_(options.retry.seed),
+      begun_(options.connects_per_second_max, time_point::min()),
       home_(&executor::current()) {
     OURO_ASSERT(options.connections_max > 0 && options.connecting_max > 0 &&
                 "pool_options: connections_max and connecting_max are at least 1");
@@ -166,18 +194,30 @@ void pool_core::give_back(pool_entry& entry, bool discard) noexcept {
     --leased_;
     entry.checked = clock::now();
     if (discard) ++counted_.discarded;
-    if (!discard && !closed_ && is_fit(entry)) {
-        place(entry);
-    } else {
+    if (discard || closed_ || !is_fit(entry)) {
         close_entry(entry);
         connect_more();
+    } else if (needs_restore(entry.connection)) {
+        begin_restore(entry);
+    } else {
+        place(entry);
     }
     look_if_gone();
     let_go();
 }
 
+// Not closed here: whoever finds that all are outdated may be one of them, in the middle of it.
+void pool_core::retire_all() noexcept {
+    ++generation_;
+    if (!idle_.empty()) arm(clock::now());
+}
+
 /// False, and counted, when it must not be used any more.
 bool pool_core::is_fit(pool_entry& entry) noexcept {
+    if (entry.generation != generation_) {
+        ++counted_.evicted_retired;
+        return false;
+    }
     if (!usable(entry.connection)) {
         ++counted_.evicted_unusable;
         return false;
@@ -226,12 +266,12 @@ bool pool_core::wants_another() const noexcept {
     if (failed_until_ != 0 && connecting_ > 0 && open() == 0) return false;
     const std::size_t reserved = open() + connecting_;
     if (reserved >= options_.connections_max) return false;
-    if (connecting_ < waiting_) return true;
+    if (connecting_ + restoring_ < waiting_) return true;
     return reserved < options_.connections_min && clock::now() >= retry_at_;
 }
 
 void pool_core::connect_more() noexcept {
-    while (wants_another()) {
+    while (wants_another() && rate_allows()) {
         try {
             spawn(connect_task(pool_core_ref(*this), arrivals_)).set_name("pool connect");
             ++connecting_;
@@ -242,12 +282,27 @@ void pool_core::connect_more() noexcept {
     }
 }
 
+/// Whether an attempt may begin now, which it does then; or else when the next one may.
+bool pool_core::rate_allows() noexcept {
+    if (begun_.empty()) return true;
+    time_point& oldest = begun_[oldest_begun_];
+    const time_point now = clock::now();
+    if (oldest != time_point::min() && oldest + std::chrono::seconds(1) > now) {
+        arm(oldest + std::chrono::seconds(1));
+        return false;
+    }
+    oldest = now;
+    oldest_begun_ = (oldest_begun_ + 1) % begun_.size();
+    return true;
+}
+
 task<> pool_core::connect_task(pool_core_ref core, std::uint64_t arrivals) {
     const own_task self(*core);
     std::unique_ptr<pool_entry> entry;
     std::exception_ptr failure;
     try {
         entry = std::make_unique<pool_entry>();
+        entry->generation = core->generation_;
         entry->connection = co_await timeout(core->options_.connect_timeout, core->connect());
     } catch (...) {
         failure = std::current_exception();
@@ -273,7 +328,9 @@ void pool_core::connected(std::unique_ptr<pool_entry> entry) noexcept {
     entry->core = this;
     entry->expires = after(now, age);
     entry->checked = now;
-    if (closed_)
+    const bool is_outdated = entry->generation != generation_;
+    if (is_outdated) ++counted_.evicted_retired;
+    if (closed_ || is_outdated)
         close_entry(*entry.release());
     else
         place(*entry.release());
@@ -413,13 +470,50 @@ void pool_core::checked(pool_entry& entry, bool alive) noexcept {
     look_if_gone();
 }
 
+// --- restoring ------------------------------------------------------------------------------
+
+void pool_core::begin_restore(pool_entry& entry) noexcept {
+    ++restoring_;
+    try {
+        spawn(restore_task(pool_core_ref(*this), entry)).set_name("pool restore");
+    } catch (...) {  // out of memory: nobody must see it as it is
+        restored(entry, false);
+    }
+}
+
+task<> pool_core::restore_task(pool_core_ref core, pool_entry& entry) {
+    const own_task self(*core);
+    bool well = false;
+    try {
+        well = co_await timeout(core->options_.restore_timeout, core->restore(entry.connection));
+    } catch (...) {
+        well = false;  // whatever it was, it is not as it was lent
+    }
+    core->restored(entry, well);
+}
+
+void pool_core::restored(pool_entry& entry, bool well) noexcept {
+    --restoring_;
+    entry.checked = clock::now();
+    ++(well ? counted_.restored : counted_.restore_failures);
+    if (!well || closed_ || !is_fit(entry)) {
+        close_entry(entry);
+        connect_more();
+    } else {
+        place(entry);
+    }
+    look_if_gone();
+}
+
 // --- the end --------------------------------------------------------------------------------
 
 void pool_core::shut() noexcept {
     closed_ = true;
     if (armed()) executor::current().timers().disarm(*this);
     while (!waiters_.empty()) {
-        waiters_.front<pool_acquire>().stop_waiting();
+        auto& oldest = waiters_.front<pool_acquire>();
+        oldest.fail_with_state(errc::closed);
+        oldest.stop_waiting();
         waiters_.wake_one(errc::closed);
     }
     while (!idle_.empty()) {
@@ -449,6 +543,7 @@ pool_figures pool_core::figures() const noexcept {
     now.open = open();
     now.idle = idle_count_;
     now.leased = leased_;
+    now.restoring = restoring_;
     now.checking = checking_;
     now.connecting = connecting_;
     now.waiting = waiting_;

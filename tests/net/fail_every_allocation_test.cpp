@@ -3,6 +3,7 @@
 #include <ouro/tests/fail_every_allocation.hpp>
 
 #include "fake_pool.hpp"
+#include "lasting_line.hpp"
 #include "names.hpp"
 #include "table_session.hpp"
 #include <ouro/net/bytes/block_reader.hpp>
@@ -444,6 +445,8 @@ task<> use_pool(fake_pool& from, std::vector<std::error_code>& failures) {
         try {
             auto lease = co_await from.acquire(1h);
             co_await yield();
+            expect(!lease->dirty, "it was lent as another had left it");
+            lease->dirty = i == 0;
             if (i == 1) lease.discard();
         } catch (const std::bad_alloc&) {
             failures.push_back(make_error_code(std::errc::not_enough_memory));
@@ -471,6 +474,29 @@ task<> share_a_pool() {
     if (!failures.empty()) throw std::bad_alloc();
 }
 
+/// One that is lost once, and made again. It goes on, however short memory is for a while, unless
+/// it has not begun.
+task<> lose_a_lasting_connection() {
+    lasting_line::server there;
+    there->bytes_left = 10;  // it is lost in its first reply
+    begin_shortage();
+    const auto on = lasting_line::client::open(there.where(), lasting_line::steady(1ms, 20ms));
+    bool answered = false;
+    for (int tries = 0; tries < 100 && !answered && !on->over().is_set(); ++tries) {
+        try {
+            const std::error_code why = co_await lasting_line::ask_once(*on, 1);
+            answered = !why;
+        } catch (const std::bad_alloc&) {  // it was not asked
+        }
+        if (!answered) co_await sleep_for(1ms);
+    }
+    end_shortage();
+    const bool begun = on->connections() > 0;
+    co_await on->closed();
+    expect(answered || !begun, "it was given up");
+    if (!answered) throw std::bad_alloc();
+}
+
 const work bytes[] = {
     {"reader", read_lines, 5},     {"block_reader", read_blocks, 5},
     {"writer", write_and_look, 5}, {"send_all", send_everything, 0},
@@ -489,6 +515,7 @@ const work connections[] = {
 const work floors[] = {
     {"session", share_a_session, 5},
     {"turns", take_turns, 5},
+    {"lasting connection", lose_a_lasting_connection, 10},
     {"server", serve_three, 5},
     {"pool", share_a_pool, 5},
 };

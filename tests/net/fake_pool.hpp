@@ -24,6 +24,9 @@ struct server {
     int refuse = 0;        // so many attempts are refused
     bool silent = false;   // attempts and checks get no answer
     bool check_fails = false;
+    bool restore_fails = false;
+    int restores = 0;
+    std::vector<time_point> began;  // each attempt
     int attempts = 0;
     int attempts_at_once = 0;
     int attempts_at_once_max = 0;
@@ -51,6 +54,7 @@ struct fake {
     shared_server of;
     int id;
     bool dead = false;
+    bool dirty = false;  // to be restored
 };
 
 struct one_more {
@@ -67,6 +71,7 @@ public:
 
     task<std::unique_ptr<fake>> connect() override {
         const int id = ++of_->attempts;
+        of_->began.push_back(clock::now());
         const one_more here(of_->attempts_at_once, of_->attempts_at_once_max);
         co_await sleep_for(of_->silent ? 1h : of_->delay);
         if (of_->refuse > 0) {
@@ -81,6 +86,15 @@ public:
         const one_more here(of_->checks_at_once, of_->checks_at_once_max);
         co_await sleep_for(of_->silent ? 1h : of_->delay);
         if (of_->check_fails) throw std::runtime_error("no");
+        co_return true;
+    }
+
+    bool needs_restore(fake& one) noexcept override { return one.dirty; }
+    task<bool> restore(fake& one) override {
+        ++of_->restores;
+        co_await sleep_for(of_->silent ? 1h : of_->delay);
+        if (of_->restore_fails) throw std::runtime_error("no");
+        one.dirty = false;
         co_return true;
     }
 

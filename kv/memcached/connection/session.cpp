@@ -3,8 +3,6 @@
 #include <ouro/kv/memcached/error.hpp>
 #include <ouro/net/connect.hpp>
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/time/sleep.hpp>
-#include <ouro/runtime/timeout.hpp>
 
 #include <algorithm>
 #include <array>
@@ -24,17 +22,17 @@ bool may_pass(std::error_code code) noexcept {
            code == errc::server_error || code == errc::out_of_memory;
 }
 
-net::reader_options reader_options_of(const wire_limits& limits) noexcept {
-    return {.first_bytes = 16 * 1024,
-            .bytes_max = 2 * (limits.value_bytes_max + limits.line_bytes_max)};
-}
-
-/// What it says beside its code's message, which `error` says again.
-std::string words_of(const std::system_error& failure) {
-    std::string words = failure.what();
-    const std::string end = ": " + failure.code().message();
-    if (words.ends_with(end)) words.resize(words.size() - end.size());
-    return words;
+net::lasting_options lasting_options_of(const session_options& options) noexcept {
+    const wire_limits& limits = options.limits;
+    net::lasting_options made;
+    made.connect_timeout = options.connect_timeout;
+    made.again_at_once = true;
+    made.backoff = options.backoff;
+    made.stream = options.stream;
+    made.reader = {.first_bytes = 16 * 1024,
+                   .bytes_max = 2 * (limits.value_bytes_max + limits.line_bytes_max)};
+    made.names = options.names;
+    return made;
 }
 
 /// A line for error messages of what somebody else than memcached says.
@@ -51,7 +49,7 @@ std::string_view first_words(std::string_view ready) noexcept {
 std::shared_ptr<session> session::open(session_options options, session_observer* observer) {
     auto made = std::make_shared<session>(std::move(options), observer);
     session* const raw = made.get();
-    made->runner_.emplace(spawn(run(made)));
+    made->start(made);
     // The task keeps the session alive; those who use it keep it open.
     return {raw, [made = std::move(made)](session*) {
                 made->observer_ = nullptr;
@@ -61,83 +59,51 @@ std::shared_ptr<session> session::open(session_options options, session_observer
 
 session::session(session_options options, session_observer* observer)
     : net::session(options.requests),
+      net::lasting_connection(lasting_options_of(options)),
       options_(std::move(options)),
       observer_(observer),
-      name_(to_string(options_.where)),
-      wait_(options_.backoff) {}
+      name_(to_string(options_.where)) {}
 
 task<> session::ready() {
     const auto self = shared_from_this();
-    co_await tried_.wait();
-    if (refusal_.code) throw error(refusal_.code, net::fate::unsent, name_, refusal_.words);
+    co_await tried().wait();
+    if (failure().code) throw error(failure().code, net::fate::unsent, name_, failure().words);
 }
 
 void session::close() noexcept {
     stop(ouro::errc::closed);
-    if (runner_) runner_->cancel();
+    net::lasting_connection::close();
 }
 
 task<> session::closed() {
     const auto self = shared_from_this();
     close();
-    co_await over_.wait();
+    co_await over().wait();
 }
 
 // The life of a session.
 
-task<> session::run(std::shared_ptr<session> self) {
-    try {
-        static_cast<void>(co_await as_result(self->keep_connected()));
-    } catch (...) {  // whatever it was, those who wait are told
-        self->refuse(make_error_code(std::errc::not_enough_memory), {});
-    }
-    self->stop(self->refusal_.code ? self->refusal_.code : make_error_code(ouro::errc::closed));
-    if (!self->refusal_.code) self->refuse(ouro::errc::closed, {});
-    self->tried_.set();
-    self->over_.set();
-    self->runner_.reset();
+void session::established() noexcept {
+    failures_ = 0;
+    due_opaque_.reset();
+    passing_ = 0;
+    set_trouble({});
+    if (std::exchange(is_down_, false) && observer_) observer_->came_back();
 }
 
-task<> session::keep_connected() {
-    while (!stopped()) {
-        refusal_ = {};
-        result<void> tried = make_error_code(std::errc::not_enough_memory);
-        try {
-            tried = co_await as_result(timeout(options_.connect_timeout, establish()));
-        } catch (const std::bad_alloc&) {  // there will be another attempt
-        }
-        std::error_code why = tried.error();
-        bool lasted = false;
-        if (why) {
-            refuse(why, refusal_.words);
-        } else {
-            ++connections_;
-            failures_ = 0;
-            due_opaque_.reset();
-            passing_ = 0;
-            set_trouble({});
-            tried_.set();
-            if (std::exchange(is_down_, false) && observer_) observer_->came_back();
-            const time_point began = clock::now();
-            why = make_error_code(std::errc::not_enough_memory);
-            try {
-                why = co_await serve(connection_, *in_);
-            } catch (const std::bad_alloc&) {  // it has not begun
-            }
-            lasted = wait_.ended_after(clock::now() - began);
-        }
-        in_.reset();
-        co_await shield(connection_.close());
-        set_trouble(why);
-        // A server that closed an idle connection is no failure; the next attempt will tell.
-        if (refusal_.code || why == ouro::errc::timed_out) failed_once_more(why);
-        tried_.set();
-        if (refusal_.code && !may_pass(why)) fail_queued(why);
-        if (!lasted) co_await sleep_for(wait_.next());
-    }
+void session::failed(const net::lasting_failure& why) noexcept {
+    set_trouble(why.code);
+    failed_once_more(why.code);
+    if (why.refusal) fail_queued(why.code);
 }
 
-void session::failed_once_more(std::error_code why) {
+// A server that closed an idle connection is no failure; the next attempt will tell.
+void session::lost(std::error_code why) noexcept {
+    set_trouble(why);
+    if (why == ouro::errc::timed_out) failed_once_more(why);
+}
+
+void session::failed_once_more(std::error_code why) noexcept {
     ++failures_;
     if (options_.failures_max == 0 || failures_ < options_.failures_max || is_down_) return;
     is_down_ = true;
@@ -145,41 +111,31 @@ void session::failed_once_more(std::error_code why) {
     fail_queued(why);
 }
 
-std::error_code session::refuse(std::error_code code, std::string_view words) noexcept {
-    refusal_.code = code;
-    try {
-        refusal_.words = without_secret(std::string(words), who_.password);
-    } catch (const std::bad_alloc&) {  // the code says enough
-        refusal_.words.clear();
-    }
-    return code;
+bool session::is_refusal(std::error_code code) const noexcept { return !may_pass(code); }
+
+task<net::stream> session::dial(net::connect_options how) {
+    const address& to = options_.where;
+    if (to.path.empty()) return net::connect(to.host, to.port, how);
+    return net::connect("unix:" + to.path, how);
 }
 
 // The handshake.
 
-task<result<void>> session::establish() {
-    std::error_code why = co_await identify();
-    if (why) co_return why;
-    why = co_await connect();
-    if (why) co_return why;
-    in_.emplace(connection_, reader_options_of(options_.limits));
-    why = co_await authenticate();
-    if (why) co_return why;
-    why = co_await probe();
-    co_return why;
+task<std::error_code> session::establish() {
+    const std::error_code refused = co_await identify();
+    if (refused) co_return refused;
+    co_return co_await net::lasting_connection::establish();
 }
 
-task<std::error_code> session::connect() {
-    const net::connect_options how{.stream = options_.stream, .names = options_.names};
-    try {
-        if (options_.where.path.empty())
-            connection_ = co_await net::connect(options_.where.host, options_.where.port, how);
-        else
-            connection_ = co_await net::connect("unix:" + options_.where.path, how);
-    } catch (const std::system_error& failure) {
-        co_return refuse(failure.code(), words_of(failure));
-    }
-    co_return std::error_code();
+task<std::error_code> session::shake_hands() {
+    const std::error_code why = co_await authenticate();
+    if (why) co_return why;
+    co_return co_await probe();
+}
+
+/// Whoever it is may say again what we have said.
+std::error_code session::turned_down(std::error_code code, std::string_view words) {
+    return refuse(code, without_secret(std::string(words), who_.password));
 }
 
 task<credentials> session::login() {
@@ -213,7 +169,7 @@ task<std::error_code> session::authenticate() {
     const request login{.what = verb::authenticate, .value = secret};
     const std::error_code why = co_await ask(login);
     if (why) co_return why;
-    if (answer_.what != status::ok) co_return refuse(errc::not_authenticated, answer_.words);
+    if (answer_.what != status::ok) co_return turned_down(errc::not_authenticated, answer_.words);
     co_return std::error_code();
 }
 
@@ -235,23 +191,23 @@ task<std::error_code> session::ask(request what) {
     std::string bytes(head.data(), spoken().encode_head(what, head));
     bytes += what.value;
     if (!what.value.empty()) bytes += spoken().behind_value;
-    const result<void> sent = co_await as_result(connection_.send_all(bytes));
+    const result<void> sent = co_await as_result(connection().send_all(bytes));
     // A server that has too many connections says so and closes: what it said is what counts.
     const std::error_code unread = co_await read_reply();
     if (unread) co_return sent ? unread : refuse(sent.error(), {});
-    if (answer_.is_error()) co_return refuse(answer_.code, answer_.words);
+    if (answer_.is_error()) co_return turned_down(answer_.code, answer_.words);
     co_return std::error_code();
 }
 
 task<std::error_code> session::read_reply() {
     for (;;) {
-        const result<std::size_t> used = spoken().parse(in_->ready(), answer_, options_.limits);
-        if (!used) co_return refuse(used.error(), first_words(in_->ready_text()));
+        const result<std::size_t> used = spoken().parse(in().ready(), answer_, options_.limits);
+        if (!used) co_return turned_down(used.error(), first_words(in().ready_text()));
         if (*used > 0) {
-            in_->consume(*used);  // what was consumed stays where it is until the next receive
+            in().consume(*used);  // what was consumed stays where it is until the next receive
             co_return std::error_code();
         }
-        const result<std::size_t> got = co_await as_result(in_->read_some());
+        const result<std::size_t> got = co_await as_result(in().read_some());
         if (!got) co_return refuse(got.error(), {});
         if (*got == 0) co_return refuse(ouro::errc::end_of_stream, {});
     }

@@ -4,11 +4,10 @@
 #include <ouro/kv/memcached/credentials.hpp>
 #include <ouro/kv/memcached/server.hpp>
 #include <ouro/kv/memcached/wire/grammar.hpp>
+#include <ouro/net/session/lasting.hpp>
 #include <ouro/net/session/session.hpp>
 #include <ouro/net/socket_options.hpp>
 #include <ouro/net/stream.hpp>
-#include <ouro/runtime/spawn.hpp>
-#include <ouro/runtime/sync/event.hpp>
 #include <ouro/runtime/task.hpp>
 #include <ouro/runtime/time/backoff.hpp>
 
@@ -79,7 +78,9 @@ protected:
 ///
 /// Each reply is held against the request that is due: its opaque where the dialect has one, its
 /// key, its kind. One that does not fit ends the connection; nobody gets what may be another's.
-class session final : public net::session, public std::enable_shared_from_this<session> {
+class session final : public net::session,
+                      private net::lasting_connection,
+                      public std::enable_shared_from_this<session> {
 public:
     /// Starts connecting. The session is closed when the last copy of the pointer dies. The
     /// observer must outlive it, or its end.
@@ -99,7 +100,7 @@ public:
     bool is_connected() const noexcept { return connected() && !stopped(); }
     bool is_down() const noexcept { return is_down_; }
     /// How often a connection was made.
-    std::uint64_t connections() const noexcept { return connections_; }
+    std::uint64_t connections() const noexcept { return net::lasting_connection::connections(); }
     const std::string& name() const noexcept { return name_; }
     const session_options& options() const noexcept { return options_; }
     const grammar& spoken() const noexcept { return grammar_of(options_.dialect); }
@@ -110,24 +111,28 @@ public:
     }
 
 private:
-    struct refusal {
-        std::error_code code;  // zero: the last attempt succeeded
-        std::string words;     // the server's, or the system's
-    };
+    task<net::stream> dial(net::connect_options how) override;
+    task<std::error_code> establish() override;
+    task<std::error_code> shake_hands() override;
+    task<std::error_code> serve_connection(net::stream& connection, net::reader& in) override {
+        return serve(connection, in);
+    }
+    void drop(std::error_code why) noexcept override { give_up(why); }
+    void wind_down() noexcept override { retire(ouro::errc::closed); }
+    bool is_refusal(std::error_code code) const noexcept override;
+    void established() noexcept override;
+    void failed(const net::lasting_failure& why) noexcept override;
+    void lost(std::error_code why) noexcept override;
+    void ended(std::error_code why) noexcept override { stop(why); }
 
-    /// Keeps the session alive as long as its task lives, also before its first step.
-    static task<> run(std::shared_ptr<session> self);
-    task<> keep_connected();
-    task<result<void>> establish();
-    task<std::error_code> connect();
     task<std::error_code> identify();
     task<memcached::credentials> login();
     task<std::error_code> authenticate();
     task<std::error_code> probe();
     task<std::error_code> ask(request what);
     task<std::error_code> read_reply();
-    std::error_code refuse(std::error_code code, std::string_view words) noexcept;
-    void failed_once_more(std::error_code why);
+    std::error_code turned_down(std::error_code code, std::string_view words);
+    void failed_once_more(std::error_code why) noexcept;
 
     result<std::size_t> take(std::span<const std::byte> ready) override;
     std::error_code deliver(const reply& from, bool last);
@@ -139,16 +144,8 @@ private:
     session_options options_;
     session_observer* observer_;
     std::string name_;
-    net::stream connection_;
-    std::optional<net::reader> in_;  // while there is a connection
-    reply answer_;                   // the last one to the handshake; points into in_
-    memcached::credentials who_;     // as the server was told last
-    refusal refusal_;
-    backoff wait_;
-    event tried_;  // set once the first attempt has succeeded or failed
-    event over_;   // set when the task has ended
-    std::optional<join_handle<void>> runner_;
-    std::uint64_t connections_ = 0;
+    reply answer_;                // the last one to the handshake; points into in()
+    memcached::credentials who_;  // as the server was told last
     std::uint32_t next_opaque_ = 1;
     std::optional<std::uint32_t> due_opaque_;  // the oldest that may still come on this connection
     std::size_t passing_ = 0;                  // bytes to come of a value that is too large

@@ -27,12 +27,12 @@ public:
         known_ = true;
         forget_closed();
         for (const auto& each : open_)
-            if (const auto session = each.lock(); session->where() != where) session->close();
+            if (const auto session = each->on(); session->where() != where) session->close();
     }
     void leave() noexcept {
         known_ = false;
         for (const auto& each : open_)
-            if (const auto session = each.lock()) session->close();
+            if (const auto session = each->on()) session->close();
         open_.clear();
     }
 
@@ -58,7 +58,10 @@ client_core::client_core(session_options how, client_options options)
       pool_(std::unique_ptr<net::pool_connector<connection>>(opener_),
             {.connections_max = options_.dedicated_max, .connect_timeout = how_.connect_timeout}) {
     OURO_ASSERT(options_.connections > 0 && options_.dedicated_max > 0);
-    for (std::size_t n = 0; n < options_.connections; ++n) shared_.push_back(session::open(how_));
+    for (std::size_t n = 0; n < options_.connections; ++n) {
+        shared_.push_back(session::open(how_));
+        watches_.push_back(std::make_unique<connection_opener::watch>(*opener_, *shared_.back()));
+    }
 }
 
 session_options client_core::options_of(const url& where, const client_options& options) {
@@ -131,7 +134,7 @@ task<> client_core::ready() {
 
 task<> client_core::reauthenticate() {
     // What is lent may be in the middle of something: it ends with its lease.
-    opener_->retire();
+    opener_->retire_all();
     std::vector<std::shared_ptr<session>> live = shared_;
     for (const auto& each : own_hubs_) {
         const auto hub = each.lock();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ouro/kv/redis/connection/connection.hpp>
+#include <ouro/kv/redis/connection/opener.hpp>
 #include <ouro/kv/redis/connection/session.hpp>
 #include <ouro/kv/redis/pubsub/hub.hpp>
 #include <ouro/net/pool/pool.hpp>
@@ -81,6 +82,8 @@ private:
     std::vector<std::weak_ptr<pubsub_hub>> own_hubs_;  // those with a connection of their own
     opener* opener_;                                   // the pool's
     net::pool<connection> pool_;
+    // What a shared session hears of READONLY concerns the pool's connections, too.
+    std::vector<std::unique_ptr<connection_opener::watch>> watches_;
 };
 
 }  // namespace ouro::redis

@@ -86,9 +86,8 @@ net::pool<connection>::acquire_op cluster_node::lease() {
     if (!own_) {
         const net::pool_options options{.connections_max = dedicated_max_,
                                         .connect_timeout = how_.connect_timeout};
-        auto opener = std::make_unique<connection_opener>(how_);
-        opener_ = opener.get();
-        own_ = std::make_unique<net::pool<connection>>(std::move(opener), options);
+        own_ = std::make_unique<net::pool<connection>>(std::make_unique<connection_opener>(how_),
+                                                       options);
     }
     return own_->acquire();
 }
@@ -104,7 +103,7 @@ void cluster_node::drop() noexcept {
 }
 
 void cluster_node::retire_leased() {
-    if (opener_) opener_->retire();
+    if (own_) own_->retire_all();
 }
 
 task<> cluster_node::close() {

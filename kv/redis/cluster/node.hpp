@@ -15,8 +15,6 @@
 
 namespace ouro::redis {
 
-class connection_opener;
-
 /// Is told when something happened that may mean that the cluster has changed.
 class cluster_node_observer {
 public:
@@ -112,7 +110,6 @@ private:
     node_connection commands_;
     node_connection reads_;
     std::unique_ptr<net::pool<connection>> own_;  // made when first needed
-    connection_opener* opener_ = nullptr;         // of own_
     duration latency_{0};
 };
 

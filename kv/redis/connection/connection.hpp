@@ -66,10 +66,12 @@ public:
     redis::pipeline pipeline() { return redis::pipeline(*session_); }
 
     /// Whether the next one may have it.
-    bool usable() const noexcept {
-        return session_->is_connected() && session_->load() == 0 && !watching_ &&
-               !session_->is_spoiled();
+    bool usable() const noexcept { return is_whole() && !watching_; }
+    /// Whether the next one may have it behind an UNWATCH, if it is watching.
+    bool is_whole() const noexcept {
+        return session_->is_connected() && session_->load() == 0 && !session_->is_spoiled();
     }
+    bool is_watching() const noexcept { return watching_; }
     redis::session& session() const noexcept { return *session_; }
 
 private:

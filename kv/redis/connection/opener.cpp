@@ -4,25 +4,20 @@
 
 namespace ouro::redis {
 
-void connection_opener::retire() {
-    ++retirements_;
-    forget_closed();
-    retired_ = open_;
+connection_opener::watch::watch(connection_opener& of, session& on)
+    : of_(of), on_(on.weak_from_this()) {
+    on.add_observer(*this);
+}
+
+void connection_opener::watch::error_seen(std::string_view words) noexcept {
+    if (words.starts_with("READONLY") && of_.read_only_.counts()) of_.retire_all();
 }
 
 task<std::unique_ptr<connection>> connection_opener::connect() {
-    const std::uint64_t before = retirements_;
     auto made = co_await connection::open(how_);
     forget_closed();
-    open_.push_back(made->session().weak_from_this());
-    if (before != retirements_) retired_.push_back(open_.back());
+    open_.push_back(std::make_unique<watch>(*this, made->session()));
     co_return made;
-}
-
-bool connection_opener::usable(connection& one) noexcept {
-    for (const auto& each : retired_)
-        if (each.lock().get() == &one.session()) return false;
-    return one.usable();
 }
 
 task<bool> connection_opener::check(connection& idle) {
@@ -30,10 +25,13 @@ task<bool> connection_opener::check(connection& idle) {
     co_return answered.has_value();
 }
 
+task<bool> connection_opener::restore(connection& one) {
+    const result<void> done = co_await as_result(one.unwatch());
+    co_return done.has_value();
+}
+
 void connection_opener::forget_closed() noexcept {
-    const auto is_gone = [](const auto& each) { return each.expired(); };
-    std::erase_if(open_, is_gone);
-    std::erase_if(retired_, is_gone);
+    std::erase_if(open_, [](const auto& each) { return each->on() == nullptr; });
 }
 
 }  // namespace ouro::redis

@@ -5,12 +5,13 @@
 #include <ouro/kv/redis/wire/decode.hpp>
 #include <ouro/net/connect.hpp>
 #include <ouro/runtime/as_result.hpp>
-#include <ouro/runtime/combine.hpp>
+#include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -56,8 +57,16 @@ value too_large() noexcept {
     return {said, words.data()};
 }
 
-net::reader_options reader_options_of(const session_options& options) noexcept {
-    return {.first_bytes = 16 * 1024, .bytes_max = options.limits.reply_bytes_max + 64};
+net::lasting_options lasting_options_of(const session_options& options) noexcept {
+    net::lasting_options made;
+    made.connect_timeout = options.connect_timeout;
+    made.reconnect = options.reconnect;
+    made.guided = options.guided;
+    made.backoff = options.backoff;
+    made.stream = options.stream;
+    made.reader = {.first_bytes = 16 * 1024, .bytes_max = options.limits.reply_bytes_max + 64};
+    made.names = options.names;
+    return made;
 }
 
 }  // namespace
@@ -65,7 +74,7 @@ net::reader_options reader_options_of(const session_options& options) noexcept {
 std::shared_ptr<session> session::open(session_options options, session_observer* observer) {
     auto made = std::make_shared<session>(std::move(options), observer);
     session* const raw = made.get();
-    made->runner_.emplace(spawn(run(made)));
+    made->start(made);
     // The task keeps the session alive; those who use it keep it open.
     return {raw, [made = std::move(made)](session*) {
                 made->tell_end();
@@ -75,10 +84,9 @@ std::shared_ptr<session> session::open(session_options options, session_observer
 
 session::session(session_options options, session_observer* observer)
     : net::session(options.requests),
+      net::lasting_connection(lasting_options_of(options)),
       options_(std::move(options)),
-      parser_(options_.limits),
-      wait_(options_.backoff),
-      between_read_only_(between_read_only) {
+      parser_(options_.limits) {
     if (observer) add_observer(*observer);
 }
 
@@ -91,10 +99,10 @@ void session::tell_end() noexcept {
 
 task<> session::ready() {
     const auto self = shared_from_this();
-    co_await tried_.wait();
-    if (!refusal_.code) co_return;
-    throw error(refusal_.code, net::fate::unsent, "redis " + to_string(options_.where),
-                refusal_.words);
+    co_await tried().wait();
+    if (!failure().code) co_return;
+    throw error(failure().code, net::fate::unsent, "redis " + to_string(options_.where),
+                failure().words);
 }
 
 void session::remove_setup(const command& which) {
@@ -106,18 +114,11 @@ void session::remove_setup(const command& which) {
 
 void session::move_to(address where) {
     options_.where = std::move(where);
-    ++moves_;
-    told_.set();
-    called_off_.set();
-    give_up(ouro::errc::closed);
+    move();
 }
 
 void session::leave(std::error_code why) noexcept {
-    OURO_ASSERT(options_.guided);
-    ++moves_;
-    told_.reset();
-    called_off_.set();
-    give_up(ouro::errc::closed);
+    hold();
     set_trouble(why);
 }
 
@@ -125,143 +126,89 @@ void session::distrust() noexcept { give_up(errc::protocol_error); }
 
 void session::close() noexcept {
     stop(ouro::errc::closed);
-    if (runner_) runner_->cancel();
+    net::lasting_connection::close();
 }
 
 task<> session::closed() {
     const auto self = shared_from_this();
     close();
-    co_await over_.wait();
+    co_await over().wait();
 }
 
 // The life of a session.
 
-task<> session::run(std::shared_ptr<session> self) {
-    std::optional<join_handle<void>> pinger;
-    std::optional<join_handle<void>> renewer;
+task<> session::live() {
+    std::optional<join_handle<void>> beside[2];
+    std::exception_ptr failure;
     try {
-        pinger.emplace(spawn(self->ping_when_idle()));
-        renewer.emplace(spawn(self->renew_login()));
-        static_cast<void>(co_await as_result(self->keep_connected()));
-    } catch (...) {  // whatever it was, those who wait are told
-        self->refuse(make_error_code(std::errc::not_enough_memory), {});
+        beside[0].emplace(spawn(ping_when_idle()));
+        beside[1].emplace(spawn(renew_login()));
+        static_cast<void>(co_await as_result(keep_connected()));
+    } catch (...) {  // whatever it was, those two end first
+        failure = std::current_exception();
     }
-    self->stop(self->refusal_.code ? self->refusal_.code : make_error_code(ouro::errc::closed));
-    for (auto* const each : {&pinger, &renewer}) {
-        if (!*each) continue;
-        (*each)->cancel();
+    for (auto& each : beside) {
+        if (!each) continue;
+        each->cancel();
         try {
-            static_cast<void>(co_await as_result(shield(**each)));
+            static_cast<void>(co_await as_result(shield(*each)));
         } catch (const std::bad_alloc&) {  // it had none for what it asks, and has ended
         }
     }
-    // Whoever waits in ready() may not have seen yet why the only attempt failed.
-    if (!self->refusal_.code) self->refuse(ouro::errc::closed, {});
-    self->tell_end();
-    self->tried_.set();
-    self->over_.set();
-    self->runner_.reset();
+    if (failure) std::rethrow_exception(failure);
 }
 
-task<> session::keep_connected() {
-    while (!stopped()) {
-        if (options_.guided) co_await told_.wait();
-        const std::uint64_t moves = moves_;
-        result<void> tried = make_error_code(std::errc::not_enough_memory);
-        try {
-            tried = co_await as_result(attempt());
-        } catch (const std::bad_alloc&) {  // there will be another attempt
-        }
-        std::error_code why = tried.error();
-        bool turned_away = false;
-        if (moves != moves_) {
-            why = ouro::errc::closed;  // connected or not, it is the wrong server
-        } else if (why) {
-            turned_away = !may_pass(why);
-            refuse(why, refusal_.words);
-            tell([this](session_observer& each) { each.refused(refusal_.code, refusal_.words); });
-        } else {
-            refusal_ = {};
-            ++connections_;
-            tried_.set();
-            set_trouble({});
-            tell([](session_observer& each) { each.connected(); });
-            const time_point began = clock::now();
-            why = make_error_code(std::errc::not_enough_memory);
-            try {
-                why = co_await serve(connection_, *in_);
-            } catch (const std::bad_alloc&) {  // it has not begun
-            }
-            static_cast<void>(wait_.ended_after(clock::now() - began));
-            tell([why](session_observer& each) { each.disconnected(why); });
-        }
-        in_.reset();
-        parser_.reset();
-        co_await shield(connection_.close());
-        tried_.set();
-        if (!options_.reconnect) {
-            if (why == std::errc::not_enough_memory) stop(why);  // who asks next hears of it
-            co_return;
-        }
-        set_trouble(options_.guided ? make_error_code(errc::unhealthy) : why);
-        if (options_.guided) continue;  // who guides it knows what to do
-        // Garbage on a connection that had been good concerns those who had asked there, no others.
-        if (turned_away) fail_queued(why);
-        co_await sleep_for(wait_.next());
-    }
+void session::established() noexcept {
+    set_trouble({});
+    tell([](session_observer& each) { each.connected(); });
 }
 
-task<result<void>> session::attempt() {
-    const duration limit = options_.connect_timeout;
-    if (!options_.guided) co_return co_await as_result(timeout(limit, establish()));
-    told_.reset();
-    called_off_.reset();
-    auto first = co_await any_of(timeout(limit, establish()), called_off_.wait());
-    if (first.index() == 1) co_return make_error_code(ouro::errc::closed);
-    co_return std::move(*first.get<0>());
+void session::failed(const net::lasting_failure& why) noexcept {
+    tell([&why](session_observer& each) { each.refused(why.code, why.words); });
+    parser_.reset();
+    in_trouble(why.code);
+    // Garbage on a connection that had been good concerns those who had asked there, no others.
+    if (why.refusal && !options_.guided) fail_queued(why.code);
 }
 
-task<result<void>> session::establish() {
-    refusal_ = {};
-    std::error_code refused = co_await identify();
+void session::lost(std::error_code why) noexcept {
+    tell([why](session_observer& each) { each.disconnected(why); });
+    parser_.reset();
+    in_trouble(why);
+    // Of one that is not made again, who asks next hears of it.
+    if (!options_.reconnect && why == std::errc::not_enough_memory) stop(why);
+}
+
+/// What those are told who wait for too long. Who guides it knows what to do.
+void session::in_trouble(std::error_code why) noexcept {
+    set_trouble(options_.guided ? make_error_code(errc::unhealthy) : why);
+}
+
+void session::ended(std::error_code why) noexcept {
+    stop(why);
+    tell_end();
+}
+
+bool session::is_refusal(std::error_code code) const noexcept { return !may_pass(code); }
+
+task<net::stream> session::dial(net::connect_options how) {
+    const address& to = options_.where;
+    if (to.path.empty()) return net::connect(to.host, to.port, how);
+    return net::connect("unix:" + to.path, how);
+}
+
+task<std::error_code> session::establish() {
+    parser_.reset();
+    const std::error_code refused = co_await identify();
     if (refused) co_return refused;
-    refused = co_await connect();
-    if (refused) co_return refused;
-    refused = co_await shake_hands();
-    if (refused) co_return refused;
-    co_return result<void>();
-}
-
-task<std::error_code> session::connect() {
-    const net::connect_options how{.stream = options_.stream, .names = options_.names};
-    try {
-        // Not one expression: g++ 12 evaluates both sides of `?:` when they await.
-        if (options_.where.path.empty())
-            connection_ = co_await net::connect(options_.where.host, options_.where.port, how);
-        else
-            connection_ = co_await net::connect("unix:" + options_.where.path, how);
-    } catch (const std::system_error& failure) {
-        co_return refuse(failure.code(), words_of(failure));
-    }
-    in_.emplace(connection_, reader_options_of(options_));
-    co_return std::error_code();
-}
-
-std::error_code session::refuse(std::error_code code, std::string_view words) noexcept {
-    refusal_.code = code;
-    try {
-        refusal_.words = std::string(words);
-    } catch (const std::bad_alloc&) {  // the code says enough
-        refusal_.words.clear();
-    }
-    return code;
+    co_return co_await net::lasting_connection::establish();
 }
 
 /// Behind the words of the refusal: what may help.
 void session::add_advice(std::string_view words) noexcept {
     try {
-        std::string all = refusal_.words.empty() ? refusal_.code.message() : refusal_.words;
-        refusal_.words = (all += "; ") += words;
+        std::string all = said().words.empty() ? said().code.message() : said().words;
+        said().words = (all += "; ") += words;
     } catch (const std::bad_alloc&) {  // the code says enough
     }
 }
@@ -284,12 +231,10 @@ bool session::may_do_without_hello(std::error_code why) const noexcept {
 
 task<std::error_code> session::shake_hands_without_hello() {
     const bool was_cut = hello_ == hello::cut;
-    const refusal first = std::exchange(refusal_, {});
+    const net::lasting_failure first = std::exchange(said(), {});
     // What came behind HELLO may have been done: a subscription would be in the way of AUTH.
     if (was_cut || !options_.setup.empty()) {
-        in_.reset();
         parser_.reset();
-        co_await shield(connection_.close());
         const std::error_code refused = co_await connect();
         if (refused) co_return refused;
     }
@@ -381,14 +326,14 @@ task<std::error_code> session::greet(int version) {
     for (const command& each : said.all)
         bytes.insert(bytes.end(), each.bytes().begin(), each.bytes().end());
     hello_ = hello::none;
-    const result<void> sent = co_await as_result(connection_.send_all(bytes));
+    const result<void> sent = co_await as_result(connection().send_all(bytes));
     if (!sent) co_return refuse(sent.error(), {});
     std::error_code why;
     for (std::size_t at = 0; at < said.all.size(); ++at) {
         const bool is_hello = version > 2 && at == 0;
         std::error_code broken = co_await read_reply();
         while (!broken && !is_answer(answer_, said.all[at])) broken = co_await read_reply();
-        if (broken && is_hello && is_cut(broken) && in_->ready().empty()) hello_ = hello::cut;
+        if (broken && is_hello && is_cut(broken) && in().ready().empty()) hello_ = hello::cut;
         // A server that has too many clients says so and closes: what it said is what counts.
         if (broken) co_return why ? why : refuse(broken, {});
         if (why || (at > 0 && at <= said.courtesies)) continue;
@@ -401,15 +346,15 @@ task<std::error_code> session::greet(int version) {
 
 task<std::error_code> session::read_reply() {
     for (;;) {
-        const result<std::size_t> used = parse(in_->ready());
+        const result<std::size_t> used = parse(in().ready());
         if (!used) co_return used.error();
         if (*used > 0) {
             if (parser_.overlong()) co_return make_error_code(ouro::errc::limit_exceeded);
             answer_.assign(parser_.root());
-            in_->consume(*used);
+            in().consume(*used);
             co_return std::error_code();
         }
-        const result<std::size_t> got = co_await as_result(in_->read_some());
+        const result<std::size_t> got = co_await as_result(in().read_some());
         if (!got) co_return got.error();
         if (*got == 0) co_return make_error_code(ouro::errc::end_of_stream);
     }
@@ -492,17 +437,23 @@ std::error_code session::deliver(const value& from) {
     return {};
 }
 
+read_only_pace::read_only_pace() noexcept : wait_(between_read_only) {}
+
+bool read_only_pace::counts() noexcept {
+    const time_point now = clock::now();
+    if (now < from_) return false;
+    if (now - from_ > 2 * between_read_only.ceiling) wait_.reset();
+    from_ = after(now, wait_.next());
+    return true;
+}
+
 // The name, or what stands in front of the servers, may lead to another one by now, which is the
 // master; and this connection would lead to the old one for ever.
 void session::met_read_only() noexcept {
     if (!options_.reconnect) return spoil();
     const bool meant = options_.replica || options_.role == "slave"sv;
     if (meant || options_.guided) return;  // who guides it has heard it, too
-    const time_point now = clock::now();
-    if (now < read_only_counts_) return;
-    if (now - read_only_counts_ > 2 * between_read_only.ceiling) between_read_only_.reset();
-    read_only_counts_ = after(now, between_read_only_.next());
-    retire(errc::read_only);
+    if (read_only_.counts()) retire(errc::read_only);
 }
 
 bool session::is_push(const value& from) const noexcept {

@@ -6,12 +6,10 @@
 #include <ouro/kv/redis/url.hpp>
 #include <ouro/kv/redis/wire/command.hpp>
 #include <ouro/kv/redis/wire/resp.hpp>
+#include <ouro/net/session/lasting.hpp>
 #include <ouro/net/session/session.hpp>
 #include <ouro/net/socket_options.hpp>
 #include <ouro/net/stream.hpp>
-#include <ouro/runtime/spawn.hpp>
-#include <ouro/runtime/sync/auto_reset_event.hpp>
-#include <ouro/runtime/sync/event.hpp>
 #include <ouro/runtime/task.hpp>
 #include <ouro/runtime/time/backoff.hpp>
 
@@ -86,6 +84,18 @@ protected:
     ~session_observer() = default;
 };
 
+/// Which of the errors READONLY are acted upon: the first, and then one after waits that grow,
+/// since a replica may be meant.
+class read_only_pace {
+public:
+    read_only_pace() noexcept;
+    bool counts() noexcept;
+
+private:
+    backoff wait_;
+    time_point from_;  // from then on
+};
+
 /// One connection, made at once and made again whenever it breaks, until it is closed.
 ///
 /// A task of its own connects, shakes hands (HELLO, AUTH, CLIENT SETNAME, SELECT, READONLY in one
@@ -95,7 +105,9 @@ protected:
 ///
 /// Whatever is said against HELLO, unless it is about who we are or passes with time, leads to
 /// RESP2; so does a connection that is closed in answer to it, and then on another one.
-class session final : public net::session, public std::enable_shared_from_this<session> {
+class session final : public net::session,
+                      private net::lasting_connection,
+                      public std::enable_shared_from_this<session> {
 public:
     /// Starts connecting. The session is closed when the last copy of the pointer dies.
     static std::shared_ptr<session> open(session_options options,
@@ -148,7 +160,7 @@ public:
     /// requests learn that have waited for too long.
     void leave(std::error_code why) noexcept;
     /// Whether it has been told where to go, and has not set out yet.
-    bool is_told() const noexcept { return told_.is_set(); }
+    bool is_told() const noexcept { return net::lasting_connection::is_told(); }
     /// Fails the requests that wait to be sent.
     void fail_waiting(std::error_code why) noexcept { fail_queued(why); }
 
@@ -168,27 +180,30 @@ public:
     bool is_paused() const noexcept { return !reading(); }
 
 private:
-    struct refusal {
-        std::error_code code;  // zero: the last attempt succeeded
-        std::string words;     // the server's, or the system's
-    };
+    task<net::stream> dial(net::connect_options how) override;
+    task<std::error_code> establish() override;
+    task<std::error_code> shake_hands() override;
+    task<std::error_code> serve_connection(net::stream& connection, net::reader& in) override {
+        return serve(connection, in);
+    }
+    void drop(std::error_code why) noexcept override { give_up(why); }
+    void wind_down() noexcept override { retire(ouro::errc::closed); }
+    bool is_refusal(std::error_code code) const noexcept override;
+    task<> live() override;
+    void established() noexcept override;
+    void failed(const net::lasting_failure& why) noexcept override;
+    void lost(std::error_code why) noexcept override;
+    void ended(std::error_code why) noexcept override;
+    void in_trouble(std::error_code why) noexcept;
 
-    /// Keeps the session alive as long as its task lives, also before its first step.
-    static task<> run(std::shared_ptr<session> self);
-    task<> keep_connected();
-    task<result<void>> attempt();
-    task<result<void>> establish();
-    task<std::error_code> connect();
     task<std::error_code> identify();
     task<credentials> login();
-    task<std::error_code> shake_hands();
     task<std::error_code> shake_hands_without_hello();
     bool may_do_without_hello(std::error_code why) const noexcept;
     task<std::error_code> greet(int version);
     task<std::error_code> read_reply();
     std::error_code check_greeting(const command& asked);
     std::error_code check_role(const value& said);
-    std::error_code refuse(std::error_code code, std::string_view words) noexcept;
     void add_advice(std::string_view words) noexcept;
     task<> ping_when_idle();
     task<> renew_login();
@@ -217,26 +232,14 @@ private:
 
     session_options options_;
     intrusive_list<session_observer, session_observer> observers_;
-    net::stream connection_;
-    std::optional<net::reader> in_;  // while there is a connection
     resp_parser parser_;
     reply answer_;                             // the last one to the handshake
     credentials who_;                          // as the server was told last
     time_point renew_at_ = time_point::max();  // when to ask who we are, and say it again
     auto_reset_event renew_later_;             // renew_at_ has changed
     hello hello_ = hello::none;
-    refusal refusal_;
-    backoff wait_;
-    backoff between_read_only_;    // connections that were left because of READONLY
-    time_point read_only_counts_;  // from then on
-    event tried_;                  // set once the first attempt has succeeded or failed
-    event over_;                   // set when the task has ended
-    event told_;                   // of one that is guided: where to go next
-    auto_reset_event called_off_;  // the attempt under way
-    std::optional<join_handle<void>> runner_;
-    std::uint64_t moves_ = 0;        // times that it was told to go elsewhere
-    std::uint64_t taken_ = 0;        // replies and pushes
-    std::uint64_t connections_ = 0;  // that were made
+    read_only_pace read_only_;
+    std::uint64_t taken_ = 0;  // replies and pushes
     std::int64_t id_ = 0;
     int protocol_ = 0;
     bool spoiled_ = false;

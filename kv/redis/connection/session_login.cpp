@@ -44,7 +44,7 @@ task<std::error_code> session::identify() {
 task<> session::reauthenticate() {
     const auto self = shared_from_this();
     if (!is_connected()) co_return;
-    const std::uint64_t connection = connections_;
+    const std::uint64_t connection = connections();
     credentials now = co_await login();
     arg_list words;
     if (!now.user.empty()) words.add(now.user);
@@ -52,7 +52,7 @@ task<> session::reauthenticate() {
     call<void> asked(*this, verb::auth, words);
     const result<void> done = co_await as_result(asked);
     // A connection made meanwhile has asked for itself.
-    const bool lost = !is_connected() || connection != connections_;
+    const bool lost = !is_connected() || connection != connections();
     if (done && !lost) note_validity(now);
     if (done || (lost && done.error() != ouro::errc::cancelled)) co_return;
     throw error(done.error(), asked.how_far(), "AUTH", without_secret(asked.words(), now.password));

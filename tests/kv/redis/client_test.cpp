@@ -328,7 +328,9 @@ OURO_TEST_REAL("when all leases are out, a blocking command says so") {
         CHECK(failure.how_far() == net::fate::unsent);
         what = failure.what();
     }
-    CHECK(what == "BLPOP: all 1 connections are leased (max 1), waited 5 s: timed out");
+    CHECK(what ==
+          "BLPOP: all 1 connections are leased (max 1), 1 waiting (max 1000), "
+          "waited 5 s: timed out");
     mine.release();
     co_await db.close();
 }

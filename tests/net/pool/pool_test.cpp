@@ -203,18 +203,26 @@ OURO_TEST("a pool that has no connection to give says how many there are") {
     auto one = co_await s.pool.acquire();
     auto two = co_await s.pool.acquire();
     std::string what = co_await what_of_acquiring(s, 1500ms);
-    CHECK(what == "all 2 connections are leased (max 2), waited 1.5 s: timed out");
+    CHECK(what ==
+          "all 2 connections are leased (max 2), 1 waiting (max 1), waited 1.5 s: timed out");
     auto waits = spawn(what_of_acquiring(s, 200ms));
     co_await settle();
     what = co_await what_of_acquiring(s, 1s);
-    CHECK(what.starts_with("all 2 connections are leased (max 2), as many wait as may: 1: "));
+    CHECK(what.starts_with("all 2 connections are leased (max 2), 1 waiting (max 1): "));
     what = co_await waits;
-    CHECK(what == "all 2 connections are leased (max 2), waited 200 ms: timed out");
+    CHECK(what ==
+          "all 2 connections are leased (max 2), 1 waiting (max 1), waited 200 ms: timed out");
     two.discard();
     s.there.delay = 1s;
     what = co_await what_of_acquiring(s, 200ms);
     CHECK(what ==
-          "1 of at most 2 connections are leased, 1 being connected, waited 200 ms: timed out");
+          "1 of at most 2 connections are leased, 1 being connected, 1 waiting (max 1), "
+          "waited 200 ms: timed out");
+    const auto as_value = co_await as_result(s.pool.acquire(200ms));
+    CHECK(as_value.error_text().find("1 waiting (max 1), waited 200 ms") != std::string::npos);
+    static_cast<void>(co_await s.pool.close());
+    what = co_await what_of_acquiring(s, 1s);
+    CHECK(what.starts_with("the pool is closed, 1 of at most 2 connections are leased: "));
 }
 
 OURO_TEST("as many wait as are allowed, and one more is refused at once") {

@@ -118,8 +118,12 @@ OURO_TEST_REAL("a watched key that was changed makes it a conflict, and nothing 
     co_await mine->unwatch();
     CHECK(mine->usable());
     co_await mine->watch("a");
-    mine.release();  // and the pool closes it
-    CHECK(db.dedicated_figures().open == 0);
+    mine.release();  // and the pool has it unwatched
+    CHECK(db.dedicated_figures().restoring == 1);
+    auto again = co_await db.lease();
+    CHECK(again->usable());
+    CHECK(db.dedicated_figures().connects == 1);
+    again.release();
     co_await db.close();
 }
 

@@ -1,0 +1,189 @@
+#include <ouro/net/session/lasting.hpp>
+
+#include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/check.hpp>
+#include <ouro/runtime/combine.hpp>
+#include <ouro/runtime/timeout.hpp>
+
+#include <new>
+#include <utility>
+
+namespace ouro::net {
+namespace {
+
+std::error_code no_memory() noexcept { return make_error_code(std::errc::not_enough_memory); }
+
+/// What a failure says beside its code's message.
+std::string words_of(const std::system_error& failure) {
+    std::string words = failure.what();
+    const std::string end = ": " + failure.code().message();
+    if (words.ends_with(end)) words.resize(words.size() - end.size());
+    return words;
+}
+
+}  // namespace
+
+lasting_connection::lasting_connection(const lasting_options& options)
+    : options_(options), wait_(options.backoff) {}
+
+// Beginning and end.
+
+void lasting_connection::start(std::shared_ptr<void> self) {
+    OURO_ASSERT(!runner_ && !over_.is_set() && "lasting_connection: started twice");
+    runner_.emplace(spawn(run(std::move(self))));
+}
+
+void lasting_connection::close() noexcept {
+    closing_ = true;
+    if (runner_) runner_->cancel();
+}
+
+void lasting_connection::finish() noexcept {
+    if (!serving_) return close();
+    finishing_ = true;
+    wind_down();
+}
+
+task<> lasting_connection::run(std::shared_ptr<void> self) {
+    try {
+        static_cast<void>(co_await as_result(live()));
+    } catch (...) {  // whatever it was, those who wait are told
+        if (!failure_.code) failure_.code = no_memory();
+    }
+    in_.reset();
+    co_await shield(connection_.close());
+    // Whoever waits for the first attempt may not have seen yet why it failed.
+    if (!failure_.code) failure_.code = make_error_code(errc::closed);
+    ended(failure_.code);
+    tried_.set();
+    over_.set();
+    runner_.reset();
+    static_cast<void>(self);
+}
+
+/// Closed, or its task was asked to stop by whoever ends the whole run.
+bool lasting_connection::is_ending() const noexcept {
+    return closing_ || finishing_ || current_cancellation() != cancel_reason::none;
+}
+
+// The loop.
+
+task<> lasting_connection::keep_connected() {
+    while (!is_ending()) {
+        if (options_.guided) co_await told_.wait();
+        set_out();
+        std::error_code why = no_memory();
+        try {
+            const result<void> tried = co_await as_result(attempt());
+            why = tried.error();
+        } catch (const std::bad_alloc&) {  // there will be another attempt
+        } catch (...) {
+            why = make_error_code(std::errc::state_not_recoverable);
+        }
+        const bool called_off = moved_ || is_ending();
+        bool lasted = false;
+        if (!why && !called_off) {
+            failure_ = {};
+            ++connections_;
+            serving_ = true;
+            established();
+            tried_.set();
+            const time_point began = clock::now();
+            why = no_memory();
+            try {
+                why = co_await serve_connection(connection_, *in_);
+            } catch (const std::bad_alloc&) {  // it has not begun
+            }
+            serving_ = false;
+            lasted = wait_.ended_after(clock::now() - began);
+            lost(why);
+        } else if (!called_off) {
+            has_failed(why);
+        }
+        in_.reset();
+        co_await shield(connection_.close());
+        if (failure_.code) tried_.set();
+        if (!options_.reconnect || is_ending()) co_return;
+        // Who guides it knows what to do.
+        if (options_.guided || moved_ || (lasted && options_.again_at_once)) continue;
+        const result<void> moved = co_await as_result(timeout(wait_.next(), called_off_.wait()));
+        if (moved.error() == errc::cancelled) co_return;
+    }
+}
+
+/// What was said before concerns what came before.
+void lasting_connection::set_out() noexcept {
+    moved_ = false;
+    told_.reset();
+    called_off_.reset();
+    said_ = {};
+}
+
+void lasting_connection::has_failed(std::error_code why) noexcept {
+    failure_ = {why, std::move(said_.words), is_refusal(why)};
+    failed(failure_);
+}
+
+task<result<void>> lasting_connection::attempt() {
+    auto limited = timeout(options_.connect_timeout, establish_or_fail());
+    auto first = co_await any_of(limited, called_off_.wait());
+    if (first.index() == 1) co_return make_error_code(errc::closed);
+    co_return std::move(*first.get<0>());
+}
+
+/// As a result, so that the end of the time for it is told from a cancellation.
+task<result<void>> lasting_connection::establish_or_fail() {
+    const std::error_code why = co_await establish();
+    if (why) co_return why;
+    co_return result<void>();
+}
+
+task<std::error_code> lasting_connection::establish() {
+    const std::error_code why = co_await connect();
+    if (why) co_return why;
+    co_return co_await shake_hands();
+}
+
+task<std::error_code> lasting_connection::connect() {
+    in_.reset();
+    co_await shield(connection_.close());
+    const connect_options how{.stream = options_.stream, .names = options_.names};
+    try {
+        connection_ = co_await dial(how);
+    } catch (const std::system_error& failure) {
+        co_return refuse(failure.code(), words_of(failure));
+    }
+    in_.emplace(connection_, options_.reader);
+    co_return std::error_code();
+}
+
+std::error_code lasting_connection::refuse(std::error_code code, std::string_view words) noexcept {
+    said_.code = code;
+    try {
+        said_.words = words;
+    } catch (const std::bad_alloc&) {  // the code says enough
+        said_.words.clear();
+    }
+    return code;
+}
+
+// Moving.
+
+void lasting_connection::move() noexcept {
+    told_.set();
+    leave_here();
+}
+
+void lasting_connection::hold() noexcept {
+    OURO_ASSERT(options_.guided && "lasting_connection: held, and nobody would tell it to go on");
+    told_.reset();
+    leave_here();
+}
+
+void lasting_connection::leave_here() noexcept {
+    moved_ = true;
+    called_off_.set();
+    drop(errc::closed);
+}
+
+}  // namespace ouro::net
