@@ -11,7 +11,8 @@ namespace ouro::net {
 
 /// How bytes are moved.
 struct relay_options {
-    /// Of the one buffer per direction; what a slow receiver has not taken is not read.
+    /// Of the one buffer per direction, which begins with 4 KiB and is there only while bytes are
+    /// on their way: an idle direction holds none. What a slow receiver has not taken is not read.
     std::size_t buffer_bytes = std::size_t{16} * 1024;
 };
 

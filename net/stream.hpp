@@ -1,4 +1,4 @@
-// stream.hpp: a connected byte stream: TCP, Unix, or one end of a pair.
+// stream.hpp: a connected byte stream: TCP, Unix, one end of a pair, a pipe, a terminal, a file.
 #pragma once
 
 #include <ouro/net/endpoint.hpp>
@@ -11,16 +11,20 @@
 #include <ouro/runtime/io/socket_ops.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
 
 namespace ouro::net {
 
+class layer;
+
 /// Which half of a connection to shut down.
 enum class half { receive, send, both };
 
-/// A connection. Movable while nothing is in flight on it; closed when it dies.
+/// A connection, or what else bytes come from and go to. Movable while nothing is in flight on it;
+/// closed when it dies.
 ///
 /// At most one receive and one send at a time; the two are independent, so one task may receive
 /// while another sends. A second one that begins while the first is in flight is an assertion,
@@ -39,6 +43,24 @@ public:
     /// Takes over a connected socket that came from elsewhere. Throws when it cannot be used.
     static stream adopt(int fd);
 
+    /// Takes over a byte stream of any kind and finds out by itself which: a connected socket, a
+    /// pipe, a terminal or another character device, a regular file or a block device, which are
+    /// read and written where their offset stands. On success it is closed with the stream; when
+    /// this throws it stays the caller's:
+    ///
+    /// - std::errc::bad_file_descriptor: it is not open
+    /// - std::errc::not_connected: a socket that is not connected, or that listens
+    /// - std::errc::wrong_protocol_type: a socket of datagrams or packets
+    /// - std::errc::is_a_directory
+    /// - std::errc::operation_not_supported: anything else (eventfd, epoll, …)
+    ///
+    /// What has one direction fails the other one with std::errc::bad_file_descriptor, and is
+    /// closed by the half close of its own (`shutdown`). Epoll wants pipes and terminals
+    /// non-blocking, which everybody sees who shares the open description; the flag is taken back
+    /// when the stream is closed or released. Writing to a pipe that nobody reads is
+    /// std::errc::broken_pipe: SIGPIPE, if its action was the default, does nothing from then on.
+    static stream from(int fd);
+
     /// Gives it up: the worker forgets the descriptor, which is blocking again if it was made
     /// non-blocking here. How a connection goes to another worker, where adopt() takes it over:
     /// `spawn_on(1, serve, client.release())`. Nothing may be in flight.
@@ -46,6 +68,13 @@ public:
 
     bool is_open() const noexcept { return fd_.is_open(); }
     int fd() const noexcept { return fd_.number(); }
+
+    /// From now on everything that is received and sent here passes through `on_top`, and through
+    /// what was put there before below that; see layer.hpp. For TLS and the like. Nothing may be in
+    /// flight. shutdown(half::send) then has the layer tell the other side, and does not wait for
+    /// it; a stream that is closed meanwhile still does, if the peer reads. On a closed stream this
+    /// throws std::errc::bad_file_descriptor.
+    void put_layer(std::unique_ptr<layer> on_top);
 
     /// For operations of one's own; see socket_ops.hpp.
     descriptor& handle() noexcept { return fd_; }
@@ -56,6 +85,9 @@ public:
     /// Receives into a buffer of the worker's pool, which is lent only once bytes have arrived, so
     /// an idle connection holds none. An empty lease means the peer closed its side.
     leased_recv_op recv() noexcept { return leased_recv_op(fd_); }
+
+    /// Resumes once a receive would not wait: bytes have come, the end, or an error.
+    poll_op readable() noexcept { return poll_op(fd_, poll_op::event::readable); }
 
     /// Sends from the front of `from`; yields how many bytes were taken.
     send_op send(std::span<const std::byte> from) noexcept { return send_op(fd_, from); }
@@ -74,6 +106,10 @@ public:
 
     /// Ends one direction at once. After half::send the peer receives what was sent, then 0; after
     /// half::receive so do we. An operation of that direction in flight ends.
+    ///
+    /// What is no socket and has one direction is closed by ending it, with nothing in flight
+    /// (std::errc::device_or_resource_busy); ending the other one does nothing. A terminal can only
+    /// be ended in both (std::errc::operation_not_supported).
     result<void> shutdown(half which) noexcept;
 
     /// Cancels what is in flight, waits for it, and closes: when this resumes, the descriptor is

@@ -13,7 +13,10 @@ constexpr std::size_t rest_min = 8;  // a rest of less than an eighth of a block
 }  // namespace
 
 block_reader::block_reader(descriptor& from, const block_reader_options& options) noexcept
-    : from_(&from), bytes_max_(options.bytes_max), block_bytes_(options.first_bytes) {
+    : from_(&from),
+      bytes_max_(options.bytes_max),
+      block_bytes_(options.first_bytes),
+      unended_last_line_(options.unended_last_line) {
     OURO_ASSERT(options.bytes_max > 0 && options.first_bytes > 0 &&
                 "block_reader_options: bytes_max and first_bytes are at least 1");
     OURO_ASSERT(options.bytes_max <= block_pool::bytes_max / 2 &&
@@ -83,6 +86,10 @@ fill_await::progress block_reader::line_op::look() noexcept {
     if (found_) return progress::done;
     const std::size_t there = in_.ready().size();
     if (there == 0 && in_.ended_) return progress::done;
+    if (in_.ended_ && in_.unended_last_line_) {
+        found_ = in_.take(there);
+        return progress::done;
+    }
     return there < in_.bytes_max_ ? progress::need_more : progress::too_long;
 }
 

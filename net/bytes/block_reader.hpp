@@ -15,6 +15,7 @@ namespace ouro::net {
 struct block_reader_options {
     std::size_t first_bytes = 1024;     ///< the first block; they grow to full ones under load
     std::size_t bytes_max = 64 * 1024;  ///< the longest piece, the end of a line included
+    bool unended_last_line = false;     ///< the end of the stream ends a line, too, as with files
 };
 
 /// Receives into blocks and gives out what arrived as chunks, without copying: a line that a
@@ -65,7 +66,8 @@ public:
     fill_op fill() noexcept;
 
     /// Takes the next line, its "\n" included; `without_line_end(line.text())` is the line. Empty
-    /// at the end of the stream. A last line without "\n" is errc::end_of_stream.
+    /// at the end of the stream. A last line without "\n" is errc::end_of_stream, or a line if
+    /// block_reader_options::unended_last_line says so.
     line_op read_line() noexcept;
 
     /// The same from what is there already, without awaiting: empty when no whole line is there.
@@ -85,6 +87,7 @@ private:
     std::size_t bytes_max_;
     std::size_t block_bytes_;  // the size of the next block
     std::size_t offered_ = 0;  // to the receive in flight
+    bool unended_last_line_;
     bool ended_ = false;
     bool filled_ = false;  // the last receive took all that was offered
 };

@@ -30,7 +30,8 @@ reader::reader(descriptor& from, const reader_options& options) noexcept
     : from_(&from),
       buffer_(options.bytes_max),
       first_bytes_(std::min(options.first_bytes, options.bytes_max)),
-      appetite_(first_bytes_) {
+      appetite_(first_bytes_),
+      unended_last_line_(options.unended_last_line) {
     OURO_ASSERT(options.bytes_max > 0 && "reader_options: bytes_max is at least 1");
 }
 
@@ -146,6 +147,12 @@ fill_await::progress reader::line_op::look() noexcept {
     const std::size_t there = in_.buffer_.size();
     if (in_.searched_ < there) return progress::too_long;  // it is there, but was not given
     if (there == 0 && in_.ended_) return progress::done;
+    if (in_.ended_ && in_.unended_last_line_) {
+        if (there > bytes_max_) return progress::too_long;
+        found_ = in_.buffer_.text();
+        in_.consume(there);
+        return progress::done;
+    }
     const bool full = there == in_.buffer_.bytes_max();
     const bool long_without_end =
         there > bytes_max_ && (there - bytes_max_ > 1 || in_.buffer_.text().back() != '\r');

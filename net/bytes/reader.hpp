@@ -16,6 +16,7 @@ namespace ouro::net {
 struct reader_options {
     std::size_t first_bytes = 1024;     ///< the buffer's first size; it grows under load
     std::size_t bytes_max = 64 * 1024;  ///< what it may grow to: the longest piece plus its end
+    bool unended_last_line = false;     ///< the end of the stream ends a line, too, as with files
 };
 
 /// Stands for "as long as the buffer may be".
@@ -75,7 +76,7 @@ public:
 
     /// Takes a line and answers it without its "\n" or "\r\n"; nothing at the end of the stream.
     /// `bytes_max` does not count the end of the line. A last line without "\n" is
-    /// errc::end_of_stream.
+    /// errc::end_of_stream, or a line if reader_options::unended_last_line says so.
     ///
     ///     while (auto line = co_await in.read_line(1000)) …
     line_op read_line(std::size_t bytes_max = no_limit) noexcept;
@@ -99,6 +100,7 @@ private:
     std::size_t appetite_;      // what the buffer should be able to hold; doubled by full receives
     std::size_t offered_ = 0;   // to the receive in flight
     std::size_t searched_ = 0;  // ready bytes without a "\n"
+    bool unended_last_line_;
     bool ended_ = false;
     bool filled_ = false;  // the last receive took all that was offered
 };

@@ -31,6 +31,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <string>
 #include <utility>
@@ -111,8 +112,9 @@ private:
     int attempt() noexcept override;
     readiness needs() const noexcept override { return readiness::writable; }
     void completed(std::int32_t result, std::uint32_t flags) noexcept override;
-    void inherit(int number) noexcept override {
+    void inherit(int number, std::unique_ptr<passage> through) noexcept override {
         number_ = number;
+        through_ = std::move(through);
         on_ = nullptr;
     }
 
@@ -131,6 +133,7 @@ private:
     writer_source* source_ = nullptr;  // what has more to write
     std::size_t tail_bytes_ = first_tail_bytes;
     std::error_code error_;
+    std::unique_ptr<passage> through_;  // of the descriptor that died, if there was one
 
     // For more than one piece.
     msghdr message_{};
@@ -312,7 +315,7 @@ void writer_core::end_as_orphan() noexcept {
     if (on_)
         on_->end_write();
     else
-        executor::current().io().close(number_);
+        close_inherited(number_, std::move(through_));
     delete this;
 }
 

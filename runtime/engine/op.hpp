@@ -27,6 +27,8 @@ struct io_uring_sqe;
 
 namespace ouro {
 
+class passage;
+
 /// Flags that come with a completion.
 enum completion_flags : std::uint32_t {
     completion_has_buffer = 1U << 0,  ///< IORING_CQE_F_BUFFER: bits 16.. hold the buffer id
@@ -62,6 +64,9 @@ public:
     /// overrides it to end that, too.
     virtual void stop() noexcept { request_cancel(); }
 
+    /// Says what takes it in the reactor's place; null: nothing. For descriptors, before `submit`.
+    void go_through(passage* way) noexcept { through_ = way; }
+
     bool in_flight() const noexcept { return in_flight_; }
     bool cancel_requested() const noexcept { return cancel_requested_; }
 
@@ -73,7 +78,8 @@ protected:
     /// with completion_has_buffer, the buffer's id. Without completion_more it was the last one.
     virtual void completed(std::int32_t result, std::uint32_t flags) noexcept = 0;
 
-    /// Gives it to the worker's reactor. False when it is already done: `completed` was called.
+    /// Gives it to the worker's reactor, or to what stands before it. False when it is already done:
+    /// `completed` was called.
     bool submit() noexcept;
 
     /// Asks the reactor to end it soon. No effect when it is not in flight or was asked before.
@@ -93,9 +99,12 @@ protected:
     }
 
 private:
+    friend class passage;
     friend class reactor;
 
-    // Kept by the reactors. `held_` is the final result while a cancel's completion is still out.
+    // Kept by the reactors and passages. `held_` is the final result while a cancel's completion is
+    // still out.
+    passage* through_ = nullptr;
     std::int32_t held_result_ = 0;
     std::uint32_t held_flags_ = 0;
     std::uint8_t cancel_attempts_ = 0;

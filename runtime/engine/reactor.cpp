@@ -2,6 +2,7 @@
 
 #include <ouro/runtime/check.hpp>
 #include <ouro/runtime/engine/executor.hpp>
+#include <ouro/runtime/engine/passage.hpp>
 #include <ouro/runtime/error.hpp>
 
 #include <unistd.h>
@@ -46,10 +47,17 @@ void loop_failed(const char* call, int error) noexcept {
     std::abort();
 }
 
-bool op::submit() noexcept { return executor::current().io().submit(*this); }
+bool op::submit() noexcept {
+    if (through_) [[unlikely]] return through_->submit(*this);
+    return executor::current().io().submit(*this);
+}
 
 void op::request_cancel() noexcept {
-    if (in_flight_ && !cancel_requested_) executor::current().io().cancel(*this);
+    if (!in_flight_ || cancel_requested_) return;
+    if (through_)
+        through_->cancel(*this);
+    else
+        executor::current().io().cancel(*this);
 }
 
 std::int64_t reactor::now() const noexcept {

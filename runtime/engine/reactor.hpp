@@ -97,6 +97,9 @@ public:
 
     /// The worker's leased receive buffers; made at first use.
     virtual buffer_pool& buffers() = 0;
+    /// Such buffers for bytes that no kernel puts there: the same ones, or others where a kernel
+    /// takes those; made at first use.
+    virtual buffer_pool& own_buffers() { return buffers(); }
 
     // The world's immediate acts. They return what the system call does, or -errno.
     virtual int open_socket(int domain, int type, int protocol) noexcept;

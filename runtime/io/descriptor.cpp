@@ -27,13 +27,22 @@ int descriptor::give_up() noexcept {
     if (!is_open()) return -1;
     if (!at_home()) misused("closed on another worker than its own: release() there, adopt() here");
     leases_.forget();
-    return std::exchange(number_, -1);
+    const int number = std::exchange(number_, -1);
+    if (!through_) return number;
+    auto through = std::move(through_);
+    passage& way = *through;
+    return way.leave(number, through) ? -1 : number;
 }
 
 void descriptor::bequeath() noexcept {
     leases_.forget();
     writing_ = nullptr;
-    std::exchange(heir_, nullptr)->inherit(std::exchange(number_, -1));
+    std::exchange(heir_, nullptr)->inherit(std::exchange(number_, -1), std::move(through_));
+}
+
+void close_inherited(int number, std::unique_ptr<passage> through) noexcept {
+    if (through && through->leave(number, through)) return;
+    executor::current().io().close(number);
 }
 
 int descriptor::release() noexcept {
@@ -41,6 +50,7 @@ int descriptor::release() noexcept {
     if (!is_open()) return -1;
     if (!at_home()) misused("released on another worker than its own");
     leases_.forget();
+    through_.reset();
     executor::current("a socket or file").io().forget(number_);
     return std::exchange(number_, -1);
 }

@@ -3,13 +3,13 @@
 
 #include <ouro/runtime/check.hpp>
 #include <ouro/runtime/engine/executor.hpp>
+#include <ouro/runtime/engine/passage.hpp>
 #include <ouro/runtime/io/buffer_pool.hpp>
 
+#include <memory>
 #include <utility>
 
 namespace ouro {
-
-class op;
 
 /// Told when the last operation on a descriptor has ended; see descriptor::begin_close.
 class idle_waiter {
@@ -23,8 +23,9 @@ protected:
 /// Outlives its owner because its write is in flight; see descriptor::leave_write_to.
 class descriptor_heir {
 public:
-    /// The descriptor dies first: closing `number` is up to the heir, once its write has ended.
-    virtual void inherit(int number) noexcept = 0;
+    /// The descriptor dies first: closing `number` is up to the heir, once its write has ended, with
+    /// close_inherited.
+    virtual void inherit(int number, std::unique_ptr<passage> through) noexcept = 0;
 
 protected:
     ~descriptor_heir() = default;
@@ -42,10 +43,12 @@ protected:
 class descriptor {
 public:
     descriptor() noexcept = default;
-    explicit descriptor(int number) noexcept
-        : number_(number), home_(executor::current_or_null()) {}
+    /// `through` takes the operations on it in the reactor's place; null: nothing does.
+    explicit descriptor(int number, std::unique_ptr<passage> through = nullptr) noexcept
+        : number_(number), through_(std::move(through)), home_(executor::current_or_null()) {}
     descriptor(descriptor&& other) noexcept
         : number_(std::exchange(other.number_, -1)),
+          through_(std::move(other.through_)),
           leases_(std::move(other.leases_)),
           home_(other.home_) {
         if (!other.idle()) other.misused(moved_in_use);
@@ -54,6 +57,7 @@ public:
         if (!other.idle()) other.misused(moved_in_use);
         close();
         number_ = std::exchange(other.number_, -1);
+        through_ = std::move(other.through_);
         leases_ = std::move(other.leases_);
         home_ = other.home_;
         return *this;
@@ -74,6 +78,7 @@ public:
         if (!at_home()) misused(used_elsewhere);
         if (reading_) misused("a second task receives while one does: let one, or take turns");
         reading_ = &operation;
+        operation.go_through(through_.get());
         return true;
     }
     /// The same for what writes.
@@ -82,6 +87,7 @@ public:
         if (!at_home()) misused(used_elsewhere);
         if (writing_) misused("a second task sends while one does: use a writer, or take turns");
         writing_ = &operation;
+        operation.go_through(through_.get());
         return true;
     }
     void end_read() noexcept {
@@ -92,6 +98,14 @@ public:
         writing_ = nullptr;
         heir_ = nullptr;
         if (closing()) operation_ended();
+    }
+
+    /// What takes the operations on it in the reactor's place, or null.
+    passage* through() const noexcept { return through_.get(); }
+    /// Puts something there and yields what was there before. Nothing may be in flight.
+    std::unique_ptr<passage> pass_through(std::unique_ptr<passage> next) noexcept {
+        if (!idle()) misused("given a layer while a task sends or receives on it");
+        return std::exchange(through_, std::move(next));
     }
 
     /// Asks what is in flight to stop; until it is closed, nothing new may begin. `waiter` is told
@@ -114,7 +128,7 @@ public:
     void close_at_once() noexcept;
 
     /// Gives up ownership. The reactor forgets the number, and takes back that it made the
-    /// descriptor non-blocking. Receive buffers that came from here no longer count.
+    /// descriptor non-blocking; a passage ends. Receive buffers that came from here no longer count.
     int release() noexcept;
 
     /// Counts the receive buffers that came from here and are still held.
@@ -135,6 +149,7 @@ private:
     void bequeath() noexcept;
 
     int number_ = -1;
+    std::unique_ptr<passage> through_;
     lease_quota leases_;
     executor* home_ = nullptr;  // null: it was made outside of a run
     op* reading_ = nullptr;
@@ -142,5 +157,8 @@ private:
     idle_waiter* waiter_ = nullptr;
     descriptor_heir* heir_ = nullptr;
 };
+
+/// Closes what an heir got, now that its write has ended.
+void close_inherited(int number, std::unique_ptr<passage> through) noexcept;
 
 }  // namespace ouro

@@ -48,7 +48,8 @@ bool leased_recv_op::suspend(promise_base& frame) noexcept {
 
 void leased_recv_op::start() noexcept {
     try {
-        pool_ = &executor::current().io().buffers();
+        passage* const through = on_->through();
+        pool_ = through ? &through->buffers() : &executor::current().io().buffers();
     } catch (const std::system_error& failure) {
         finish(failure.code());
         return;

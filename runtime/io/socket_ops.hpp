@@ -15,8 +15,11 @@ namespace ouro {
 /// Receives up to `into.size()` bytes; 0 means the peer closed its side.
 class [[nodiscard, gnu::warn_unused]] recv_op final : public io_await {
 public:
-    recv_op(descriptor& on, std::span<std::byte> into) noexcept
-        : io_await(on, side::read, "recv"), into_(into) {}
+    /// `waiting` says that bytes are probably there: a ring then looks at once, too.
+    recv_op(descriptor& on, std::span<std::byte> into, bool waiting = false) noexcept
+        : io_await(on, side::read, "recv"), into_(into) {
+        attempt_first(waiting);
+    }
 
     std::size_t await_resume() const { return bytes().value(); }
     ouro::result<std::size_t> await_result() const noexcept { return bytes(); }

@@ -2,6 +2,7 @@
 
 #include <ouro/runtime/check.hpp>
 #include <ouro/runtime/engine/executor.hpp>
+#include <ouro/runtime/io/plain_buffers.hpp>
 #include <ouro/runtime/sim/datagram.hpp>
 #include <ouro/runtime/sim/pending.hpp>
 #include <ouro/runtime/sim/stream.hpp>
@@ -156,6 +157,11 @@ bool reactor::world_may_act() const noexcept {
 buffer_pool& reactor::buffers() {
     if (!buffers_) buffers_ = std::make_unique<sim::buffers>(options_);
     return *buffers_;
+}
+
+buffer_pool& reactor::own_buffers() {
+    if (!own_buffers_) own_buffers_ = make_plain_buffers(options_);
+    return *own_buffers_;
 }
 
 // --- Descriptors ------------------------------------------------------------------------------

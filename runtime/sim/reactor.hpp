@@ -65,6 +65,7 @@ public:
     std::int64_t now() const noexcept override { return world_.now(); }
     bool world_may_act() const noexcept override;
     buffer_pool& buffers() override;
+    buffer_pool& own_buffers() override;
 
     int open_socket(int domain, int type, int protocol) noexcept override;
     int socket_pair(int domain, int type, int (&ends)[2]) noexcept override;
@@ -128,6 +129,7 @@ private:
     world world_;
     reactor_options options_;
     std::unique_ptr<sim::buffers> buffers_;
+    std::unique_ptr<buffer_pool> own_buffers_;
     std::map<int, std::shared_ptr<open_file>> files_;
     std::unordered_map<const op*, std::unique_ptr<pending>> pending_;  // looked up, never walked
     intrusive_list<pending, pending> started_;

@@ -3,16 +3,42 @@
 #include "sockets.hpp"
 #include <ouro/net/stream_pair.hpp>
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/engine/frame_pool.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/timeout.hpp>
+#include <ouro/tests/sanitizer.hpp>
 
+#include <malloc.h>
+
+#include <cstdlib>
+#include <new>
 #include <span>
 #include <string>
 
 using namespace ouro;
 using namespace ouro::net;
 using namespace std::chrono_literals;
+
+namespace {
+
+std::size_t bytes_live = 0;  // of everything that was allocated
+
+}  // namespace
+
+[[gnu::noinline]] void* operator new(std::size_t size) {
+    void* const memory = std::malloc(size);
+    if (!memory) throw std::bad_alloc();
+    bytes_live += ::malloc_usable_size(memory);
+    return memory;
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
+    bytes_live -= ::malloc_usable_size(memory);
+    std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
+    operator delete(memory);
+}
 
 namespace {
 
@@ -146,6 +172,34 @@ OURO_TEST_IO("copy moves one direction and leaves the receiver open") {
     CHECK(co_await receive_exactly(over.server, 7) == "one way");
     co_await over.b.send_all(" more");
     CHECK(co_await receive_exactly(over.server, 5) == " more");
+}
+
+OURO_TEST_IO("an idle relay holds no buffer") {
+    const std::string much(100'000, 'm');
+    way over = make_way();
+    co_await relay_much(100'000, {});  // frames and what else is kept are there
+    const std::uint64_t before = frame_pool::stats().live;
+    const std::size_t bytes_before = bytes_live;
+    auto relaying = spawn(relay(over.a, over.b));
+    co_await settle();
+    const std::uint64_t idle = frame_pool::stats().live;
+    // No reactor of ours keeps as much as a buffer for what waits.
+    const bool counted = !address_sanitizer && !sim::world::current_or_null();
+    if (counted) CHECK(bytes_live < bytes_before + 4096);
+    for (const std::size_t size : {std::size_t{1}, std::size_t{4096}, much.size()}) {
+        {
+            auto receiving = spawn(receive_exactly, std::ref(over.server), size);
+            co_await over.client.send_all(std::string_view(much).substr(0, size));
+            CHECK(co_await receiving == std::string_view(much).substr(0, size));
+        }
+        co_await settle();
+        CHECK(frame_pool::stats().live == idle);
+        if (counted) CHECK(bytes_live < bytes_before + 8192);
+    }
+    over.client = stream();
+    over.server = stream();
+    co_await as_result(std::move(relaying));
+    CHECK(idle > before);
 }
 
 TEST_CASE("a relay can be cancelled anywhere") {

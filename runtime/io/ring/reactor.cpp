@@ -67,6 +67,7 @@ public:
     bool flush() noexcept override;
     bool performs_files() const noexcept override { return true; }
     buffer_pool& buffers() override;
+    buffer_pool& own_buffers() override;
 
     int open_socket(int domain, int type, int protocol) noexcept override;
     int socket_pair(int domain, int type, int (&ends)[2]) noexcept override;
@@ -115,6 +116,7 @@ private:
     intrusive_list<op, op> backlog_;  // begun, but not in the submission queue yet
     intrusive_list<op, op> cancels_;  // in flight, the request to cancel is not in the queue yet
     std::unique_ptr<buffer_pool> buffers_;
+    std::unique_ptr<buffer_pool> own_buffers_;
 };
 
 uring_reactor::uring_reactor(const io_uring& ring, const reactor_options& options)
@@ -389,6 +391,12 @@ bool uring_reactor::finish_closes() noexcept {
 buffer_pool& uring_reactor::buffers() {
     if (!buffers_) buffers_ = make_buffers();
     return *buffers_;
+}
+
+buffer_pool& uring_reactor::own_buffers() {
+    if (buffers().supply() != buffer_supply::kernel) return *buffers_;
+    if (!own_buffers_) own_buffers_ = make_plain_buffers(options_);
+    return *own_buffers_;
 }
 
 std::unique_ptr<buffer_pool> uring_reactor::make_buffers() {

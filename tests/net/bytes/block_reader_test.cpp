@@ -81,6 +81,18 @@ OURO_TEST("a line may be as long as the limit and not one byte longer") {
     CHECK(co_await lines_of(pieces(), small) == "");
 }
 
+OURO_TEST_IO("a last line without its end is a line where that is asked for, however it is split") {
+    const block_reader_options as_in_files{.first_bytes = 4, .unended_last_line = true};
+    const std::string text = "one\r\n\ntw";
+    for (std::size_t i = 0; i <= text.size(); ++i) {
+        CAPTURE(i);
+        const std::string seen = co_await lines_of(cut(text, i), as_in_files);
+        CHECK(seen == "\"one\"\"\"\"tw\"");
+    }
+    const std::string nothing = co_await lines_of(pieces(), as_in_files);
+    CHECK(nothing == "");
+}
+
 OURO_TEST("lines longer than a block are put together") {
     pieces all;
     std::string expected;

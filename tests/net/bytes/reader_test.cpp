@@ -108,6 +108,31 @@ OURO_TEST("a stream that ends in the middle of a line leaves it readable") {
           make_error_code(errc::end_of_stream).message() + ": \r");
 }
 
+OURO_TEST_IO("a last line without its end is a line where that is asked for, however it is split") {
+    const reader_options as_in_files{.first_bytes = 4, .unended_last_line = true};
+    const std::string text = "one\r\n\ntw";
+    for (std::size_t i = 0; i <= text.size(); ++i) {
+        CAPTURE(i);
+        const std::string seen = co_await lines_of(cut(text, i), as_in_files);
+        CHECK(seen == "\"one\"\"\"\"tw\"");
+    }
+    const std::string nothing = co_await lines_of(pieces(), as_in_files);
+    CHECK(nothing == "");
+    const std::string ended = co_await lines_of(whole("one\n"), as_in_files);
+    CHECK(ended == "\"one\"");
+    const std::string bare = co_await lines_of(whole("one\r"), as_in_files);
+    CHECK(bare == "\"one\r\"");
+}
+
+OURO_TEST("a last line without its end has the same limits") {
+    const std::string too_long = make_error_code(errc::limit_exceeded).message();
+    const reader_options small{.first_bytes = 1, .bytes_max = 6, .unended_last_line = true};
+    const std::string fits = co_await lines_of(whole("abcde"), small, 5);
+    CHECK(fits == "\"abcde\"");
+    const std::string longer = co_await lines_of(whole("abcdef"), small, 5);
+    CHECK(longer == too_long + ": abcdef");
+}
+
 OURO_TEST("a line may be as long as its limit and not one byte longer, however it is split") {
     const std::string too_long = make_error_code(errc::limit_exceeded).message();
     for (const char* end : {"\n", "\r\n"}) {
