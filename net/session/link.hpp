@@ -116,8 +116,9 @@ protected:
     /// Whether nothing is expected.
     virtual bool is_idle() const noexcept = 0;
 
-    /// The peer will send nothing more. False ends the connection with errc::end_of_stream; true
-    /// leaves it open, for what is still to be written, until it is given up.
+    /// The peer will send nothing more; what ends with the stream may be taken here. False ends the
+    /// connection with errc::end_of_stream; true leaves it open, for what is still to be written,
+    /// until it is given up.
     virtual bool outlives_peer() noexcept { return false; }
 
     /// Ends what is due, …

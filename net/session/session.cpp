@@ -348,7 +348,7 @@ void session::expire_own(time_point now) noexcept {
 
 time_point session::next_due() noexcept {
     time_point next = own_due_;
-    if (busy()) {
+    if (busy() && !is_given_up()) {  // else they are told when the connection has ended
         next = std::min(next, due_of(head_));
         for (std::uint64_t at = std::max(aged_, head_ + 1); at < tail_; ++at) {
             const slot& one = slots_[at & mask()];

@@ -374,6 +374,35 @@ OURO_TEST("when the peer goes away at any of its steps, everybody is told") {
     CHECK(failures > 40);
 }
 
+OURO_TEST("a turn that waits for room learns that the peer is gone") {
+    auto [ours, theirs] = net::stream_pair();
+    table_session on({.request_timeout = 2s});
+    net::reader in(ours);
+    auto serving = spawn(on.serve(ours, in));
+    bool has_begun = false;
+    auto sending = spawn(
+        [](table_session& to, bool& begun) -> task<std::error_code> {
+            table_turn copy(to, "copy", copying);
+            co_await copy.begin();
+            begun = true;
+            const std::string piece = "+16384\n" + std::string(16384, 'x');
+            while (copy.write(piece)) {
+                const auto room = co_await as_result(copy.room());
+                if (!room) co_return room.error();
+            }
+            co_return copy.error();
+        },
+        std::ref(on), std::ref(has_begun));
+    co_await settle();
+    CHECK(has_begun);
+    CHECK(!sending.finished());
+    co_await sleep_for(1min);  // it waits for room, and nobody owes it an answer
+    CHECK(!serving.finished());
+    co_await theirs.close();
+    CHECK(co_await sending);  // what sends may see it before what receives does
+    CHECK(co_await serving);
+}
+
 /// Carries a value that many have.
 class storing final : public net::exchange, public receiver {
 public:
