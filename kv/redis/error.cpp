@@ -142,14 +142,6 @@ std::string without_arguments(std::string_view words) {
     return shown.replace(begin + 1, (ends ? end : shown.size()) - begin - 1, "***");
 }
 
-std::string words_of(const std::system_error& failure) {
-    std::string words = failure.what();
-    const std::string end = failure.code().message();
-    if (words.ends_with(end)) words.resize(words.size() - end.size());
-    if (words.ends_with(": ")) words.resize(words.size() - 2);
-    return words;
-}
-
 std::string without_secret(std::string text, std::string_view secret) {
     constexpr std::string_view stars = "***";
     if (secret.empty()) return text;

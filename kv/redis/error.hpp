@@ -67,9 +67,6 @@ errc code_of(std::string_view words) noexcept;
 /// know, and the passwords of ACL modifiers. They may be secret, and messages end up in logs.
 std::string without_arguments(std::string_view words);
 
-/// What a failure of the system says beside its code's message, which `error` says again.
-std::string words_of(const std::system_error& failure);
-
 /// `text` with every `secret` in it replaced by "***"; an empty one is none.
 std::string without_secret(std::string text, std::string_view secret);
 

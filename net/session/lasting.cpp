@@ -1,5 +1,6 @@
 #include <ouro/net/session/lasting.hpp>
 
+#include <ouro/net/session/thrown.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/check.hpp>
 #include <ouro/runtime/combine.hpp>
@@ -12,14 +13,6 @@ namespace ouro::net {
 namespace {
 
 std::error_code no_memory() noexcept { return make_error_code(std::errc::not_enough_memory); }
-
-/// What a failure says beside its code's message.
-std::string words_of(const std::system_error& failure) {
-    std::string words = failure.what();
-    const std::string end = ": " + failure.code().message();
-    if (words.ends_with(end)) words.resize(words.size() - end.size());
-    return words;
-}
 
 }  // namespace
 
@@ -54,7 +47,7 @@ task<> lasting_connection::run(std::shared_ptr<void> self) {
     co_await shield(connection_.close());
     // Whoever waits for the first attempt may not have seen yet why it failed.
     if (!failure_.code) failure_.code = make_error_code(errc::closed);
-    ended(failure_.code);
+    finished(failure_.code);
     tried_.set();
     over_.set();
     runner_.reset();

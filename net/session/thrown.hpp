@@ -1,9 +1,10 @@
-// thrown.hpp: what was thrown, as an error code.
+// thrown.hpp: what was thrown, as an error code and in words.
 #pragma once
 
 #include <ouro/runtime/result.hpp>
 
 #include <new>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -21,6 +22,15 @@ inline std::error_code thrown_code() noexcept {
     } catch (...) {
         return make_error_code(std::errc::state_not_recoverable);
     }
+}
+
+/// What a failure of the system says beside its code's message. May throw std::bad_alloc.
+inline std::string words_of(const std::system_error& failure) {
+    std::string words = failure.what();
+    const std::string end = failure.code().message();
+    if (words.ends_with(end)) words.resize(words.size() - end.size());
+    if (words.ends_with(": ")) words.resize(words.size() - 2);
+    return words;
 }
 
 /// Calls `act`, which answers something that an error code converts to; what it throws becomes its
