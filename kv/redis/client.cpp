@@ -1,6 +1,7 @@
 #include <ouro/kv/redis/client.hpp>
 
 #include <ouro/kv/redis/connection/or_close.hpp>
+#include <ouro/net/session/thrown.hpp>
 
 #include <string>
 #include <system_error>
@@ -19,7 +20,7 @@ task<net::pool<connection>::lease> client::lease_for(std::shared_ptr<client_core
     } catch (const error&) {
         throw;
     } catch (const std::system_error& failure) {
-        throw error(failure.code(), net::fate::unsent, what.name(), words_of(failure));
+        throw error(failure.code(), net::fate::unsent, what.name(), net::words_of(failure));
     }
 }
 

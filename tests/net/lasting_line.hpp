@@ -211,7 +211,7 @@ private:
         note('L');
         set_trouble(why);
     }
-    void ended(std::error_code why) noexcept override {
+    void finished(std::error_code why) noexcept override {
         note('N');
         stop(why);
     }

@@ -2,6 +2,7 @@
 
 #include <ouro/kv/memcached/error.hpp>
 #include <ouro/net/connect.hpp>
+#include <ouro/net/session/thrown.hpp>
 #include <ouro/runtime/as_result.hpp>
 
 #include <algorithm>
@@ -153,7 +154,7 @@ task<std::error_code> session::identify() {
         throw;
     } catch (const std::system_error& failure) {
         code = failure.code();
-        words += words_of(failure);
+        words += net::words_of(failure);
     } catch (const std::exception& failure) {
         code = make_error_code(std::errc::state_not_recoverable);
         words += failure.what();

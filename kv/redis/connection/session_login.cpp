@@ -3,6 +3,7 @@
 #include <ouro/kv/redis/connection/call.hpp>
 #include <ouro/kv/redis/connection/session.hpp>
 #include <ouro/kv/redis/error.hpp>
+#include <ouro/net/session/thrown.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/log.hpp>
 #include <ouro/runtime/timeout.hpp>
@@ -31,7 +32,7 @@ task<std::error_code> session::identify() {
         throw;
     } catch (const std::system_error& failure) {
         code = failure.code();
-        words += words_of(failure);
+        words += net::words_of(failure);
     } catch (const std::exception& failure) {
         code = make_error_code(std::errc::state_not_recoverable);
         words += failure.what();
