@@ -24,9 +24,9 @@ private:
         if (done.error() == ouro::errc::cancelled) throw std::system_error(done.error());
         told.code = done.error();
         told.words = asked.words();
-        told.what = asked.how_far() == net::fate::answered     ? fate::refused
-                    : asked.how_far() == net::fate::unanswered ? fate::unsure
-                                                               : fate::unsent;
+        told.what = asked.how_far() == net::fate::answered ? fate::refused
+                    : asked.how_far() == net::fate::unsent ? fate::unsent
+                                                           : fate::unsure;
         co_return told;
     }
     task<> subscribe(std::vector<std::string> channels) override {
