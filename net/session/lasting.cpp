@@ -54,7 +54,7 @@ task<> lasting_connection::run(std::shared_ptr<void> self) {
     co_await shield(connection_.close());
     // Whoever waits for the first attempt may not have seen yet why it failed.
     if (!failure_.code) failure_.code = make_error_code(errc::closed);
-    ended(failure_.code);
+    finished(failure_.code);
     tried_.set();
     over_.set();
     runner_.reset();

@@ -4,7 +4,7 @@
 //             ▼                                     │
 //   start ─> establish ──failed: refused or lost────┤
 //             │ ready                               │
-//             └─> serve ──lost──────────────────────┴──closed──> ended
+//             └─> serve ──lost──────────────────────┴──closed──> finished
 //
 //  1. One task connects, shakes hands, serves, closes and waits. Nobody else touches the stream;
 //     who wants the connection gone says so (`drop`), and the task notices.
@@ -23,7 +23,7 @@
 //     drops them sees no storm.
 //  7. To move is no failure: the attempt, the connection or the wait of that moment ends, nobody is
 //     told of a failure, and the next attempt begins without a wait.
-//  8. After `ended` nothing more happens. The task keeps the object alive until then.
+//  8. After `finished` nothing more happens. The task keeps the object alive until then.
 #pragma once
 
 #include <ouro/net/bytes/reader.hpp>
@@ -139,7 +139,7 @@ protected:
     /// A connection that was served has ended.
     virtual void lost(std::error_code) noexcept {}
     /// The last word: there will be no other attempt. `why` is the last failure, or errc::closed.
-    virtual void ended(std::error_code) noexcept {}
+    virtual void finished(std::error_code) noexcept {}
 
     // For `establish` and `shake_hands`.
 

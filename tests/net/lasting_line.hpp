@@ -159,7 +159,7 @@ public:
     }
 
     net::endpoint where;
-    std::string story;  // what happened, a letter each: Established, Failed, Lost, eNded
+    std::string story;  // what happened, a letter each: Established, Failed, Lost, fiNished
     int dials = 0;
     int handshakes = 0;  // that were begun
     bool throws = false;
@@ -211,7 +211,7 @@ private:
         note('L');
         set_trouble(why);
     }
-    void ended(std::error_code why) noexcept override {
+    void finished(std::error_code why) noexcept override {
         note('N');
         stop(why);
     }

@@ -120,7 +120,7 @@ private:
     void established() noexcept override;
     void failed(const net::lasting_failure& why) noexcept override;
     void lost(std::error_code why) noexcept override;
-    void ended(std::error_code why) noexcept override { stop(why); }
+    void finished(std::error_code why) noexcept override { stop(why); }
 
     task<std::error_code> authenticate();
     task<std::error_code> probe();

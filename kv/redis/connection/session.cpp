@@ -179,7 +179,7 @@ void session::in_trouble(std::error_code why) noexcept {
     set_trouble(options_.guided ? make_error_code(errc::unhealthy) : why);
 }
 
-void session::ended(std::error_code why) noexcept {
+void session::finished(std::error_code why) noexcept {
     stop(why);
     tell_end();
 }

@@ -207,7 +207,7 @@ private:
     void established() noexcept override;
     void failed(const net::lasting_failure& why) noexcept override;
     void lost(std::error_code why) noexcept override;
-    void ended(std::error_code why) noexcept override;
+    void finished(std::error_code why) noexcept override;
     void in_trouble(std::error_code why) noexcept;
 
     task<std::error_code> identify();
