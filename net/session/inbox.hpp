@@ -15,6 +15,8 @@
 #pragma once
 
 #include <ouro/runtime/check.hpp>
+#include <ouro/runtime/error.hpp>
+#include <ouro/runtime/result.hpp>
 #include <ouro/runtime/sync/wait_list.hpp>
 
 #include <algorithm>

@@ -4,7 +4,7 @@
 //             ▼                                     │
 //   start ─> establish ──failed: refused or lost────┤
 //             │ ready                               │
-//             └─> serve ──lost──────────────────────┴──closed──> ended
+//             └─> serve ──lost──────────────────────┴──closed──> finished
 //
 //  1. One task connects, shakes hands, serves, closes and waits. Nobody else touches the stream;
 //     who wants the connection gone says so (`drop`), and the task notices.

@@ -159,7 +159,7 @@ public:
     }
 
     net::endpoint where;
-    std::string story;  // what happened, a letter each: Established, Failed, Lost, eNded
+    std::string story;  // what happened, a letter each: Established, Failed, Lost, fiNished
     int dials = 0;
     int handshakes = 0;  // that were begun
     bool throws = false;
