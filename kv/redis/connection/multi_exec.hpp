@@ -51,9 +51,9 @@ private:
 
     batch& batch_;
     std::string bytes_;
-    std::size_t next_ = 0;  // MULTI is 0
     std::error_code error_;
     std::string words_;
+    std::uint32_t next_ = 0;  // MULTI is 0
     net::fate how_far_ = net::fate::answered;
     bool ended_watch_ = false;
 };
