@@ -1,4 +1,4 @@
-// pipe_through: runs a command, feeds it standard input, and passes on what it writes, both at once.
+// pipe_through: runs a command, feeds it standard input and passes on what it writes, both at once.
 //
 //   pipe_through [--reactor auto|uring|epoll] COMMAND [ARGUMENT…]
 //

@@ -49,7 +49,7 @@ public:
     wire_op(layered& of, readiness side) noexcept : of_(of), side_(side) {}
 
     op* asked() const noexcept { return asked_; }
-    void below(passage* way) noexcept { go_through(way); }
+    passage* through() const noexcept final;
     /// Ends what it does for `asked`, soon.
     void cancel_it() noexcept {
         if (!flusher::linked()) {
@@ -82,7 +82,7 @@ protected:
     /// Submits; true when it is over already, and well.
     bool done_at_once() noexcept {
         submitting_ = true;
-        const bool pending = submit();
+        const bool pending = submit(through());
         submitting_ = false;
         return !pending && took(result_);
     }
@@ -245,11 +245,8 @@ public:
     explicit layered(std::unique_ptr<layer> by) noexcept : layer_(std::move(by)) {}
 
     /// What was there before takes the operations on the wire.
-    void put_above(std::unique_ptr<passage> below) noexcept {
-        below_ = std::move(below);
-        in_.below(below_.get());
-        out_.below(below_.get());
-    }
+    void put_above(std::unique_ptr<passage> below) noexcept { below_ = std::move(below); }
+    passage* below() const noexcept { return below_.get(); }
 
     bool submit(op& operation) noexcept override {
         begin(operation);
@@ -312,6 +309,8 @@ private:
 };
 
 int wire_op::fd() const noexcept { return of_.fd(); }
+
+passage* wire_op::through() const noexcept { return of_.below(); }
 
 void wire_op::tell(std::int32_t result, std::uint32_t flags) noexcept {
     layered::tell(*std::exchange(asked_, nullptr), result, flags);

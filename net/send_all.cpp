@@ -50,7 +50,7 @@ bool send_all_op::suspend(promise_base& frame) noexcept {
 bool send_all_op::advance() noexcept {
     for (int round = 0; round < rounds_max; ++round) {
         submitting_ = true;
-        const bool pending = submit();
+        const bool pending = submit(on_.through());
         submitting_ = false;
         if (pending) return false;
         if (take(result_)) return true;

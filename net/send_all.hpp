@@ -42,6 +42,7 @@ private:
     int attempt() noexcept override;
     readiness needs() const noexcept override { return readiness::writable; }
     int fd() const noexcept override { return on_.number(); }
+    passage* through() const noexcept override { return on_.through(); }
     void completed(std::int32_t result, std::uint32_t flags) noexcept override;
     void cancel(cancel_reason) noexcept override { stop(); }
     void flush() noexcept override;

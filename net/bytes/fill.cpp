@@ -51,7 +51,7 @@ bool fill_await::receive() noexcept {
             return false;
         }
         submitting_ = true;
-        const bool pending = submit();
+        const bool pending = submit(on_->through());
         submitting_ = false;
         if (pending) return true;
         take();

@@ -27,6 +27,7 @@ public:
 
     void describe(leaf_description& into) const override;
     int fd() const noexcept final { return on_->number(); }
+    passage* through() const noexcept final { return on_->through(); }
     void stop() noexcept final;
 
 protected:

@@ -82,6 +82,7 @@ public:
     const writer_options& options() const noexcept { return options_; }
     std::error_code error() const noexcept { return error_; }
     int fd() const noexcept override { return on_ ? on_->number() : number_; }
+    passage* through() const noexcept override { return on_ ? on_->through() : inherited_.get(); }
 
     void pull(writer_source& from) noexcept {
         source_ = &from;
@@ -114,7 +115,7 @@ private:
     void completed(std::int32_t result, std::uint32_t flags) noexcept override;
     void inherit(int number, std::unique_ptr<passage> through) noexcept override {
         number_ = number;
-        through_ = std::move(through);
+        inherited_ = std::move(through);
         on_ = nullptr;
     }
 
@@ -133,7 +134,7 @@ private:
     writer_source* source_ = nullptr;  // what has more to write
     std::size_t tail_bytes_ = first_tail_bytes;
     std::error_code error_;
-    std::unique_ptr<passage> through_;  // of the descriptor that died, if there was one
+    std::unique_ptr<passage> inherited_;  // of the descriptor that died, if there was one
 
     // For more than one piece.
     msghdr message_{};
@@ -208,7 +209,7 @@ void writer_core::flush() noexcept {
         return;
     }
     gather();
-    submit();
+    submit(on_->through());
 }
 
 void writer_core::gather() noexcept {
@@ -315,7 +316,7 @@ void writer_core::end_as_orphan() noexcept {
     if (on_)
         on_->end_write();
     else
-        close_inherited(number_, std::move(through_));
+        close_inherited(number_, std::move(inherited_));
     delete this;
 }
 

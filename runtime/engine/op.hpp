@@ -64,8 +64,9 @@ public:
     /// overrides it to end that, too.
     virtual void stop() noexcept { request_cancel(); }
 
-    /// Says what takes it in the reactor's place; null: nothing. For descriptors, before `submit`.
-    void go_through(passage* way) noexcept { through_ = way; }
+    /// What takes it in the reactor's place: what its descriptor has there, or null. Asked only to
+    /// cancel it; whoever submits it says so.
+    virtual passage* through() const noexcept { return nullptr; }
 
     bool in_flight() const noexcept { return in_flight_; }
     bool cancel_requested() const noexcept { return cancel_requested_; }
@@ -78,9 +79,10 @@ protected:
     /// with completion_has_buffer, the buffer's id. Without completion_more it was the last one.
     virtual void completed(std::int32_t result, std::uint32_t flags) noexcept = 0;
 
-    /// Gives it to the worker's reactor, or to what stands before it. False when it is already done:
-    /// `completed` was called.
+    /// Gives it to the worker's reactor. False when it is already done: `completed` was called.
     bool submit() noexcept;
+    /// The same to what stands before the reactor, if anything does (passage.hpp).
+    bool submit(passage* through) noexcept;
 
     /// Asks the reactor to end it soon. No effect when it is not in flight or was asked before.
     void request_cancel() noexcept;
@@ -103,8 +105,7 @@ private:
     friend class reactor;
 
     // Kept by the reactors and passages. `held_` is the final result while a cancel's completion is
-    // still out.
-    passage* through_ = nullptr;
+    // out.
     std::int32_t held_result_ = 0;
     std::uint32_t held_flags_ = 0;
     std::uint8_t cancel_attempts_ = 0;

@@ -59,4 +59,9 @@ protected:
     static void finish(op& operation, std::int32_t result, std::uint32_t flags) noexcept;
 };
 
+inline bool op::submit(passage* through) noexcept {
+    if (through) [[unlikely]] return through->submit(*this);
+    return submit();
+}
+
 }  // namespace ouro

@@ -47,15 +47,12 @@ void loop_failed(const char* call, int error) noexcept {
     std::abort();
 }
 
-bool op::submit() noexcept {
-    if (through_) [[unlikely]] return through_->submit(*this);
-    return executor::current().io().submit(*this);
-}
+bool op::submit() noexcept { return executor::current().io().submit(*this); }
 
 void op::request_cancel() noexcept {
     if (!in_flight_ || cancel_requested_) return;
-    if (through_)
-        through_->cancel(*this);
+    if (passage* const way = through())
+        way->cancel(*this);
     else
         executor::current().io().cancel(*this);
 }

@@ -23,8 +23,8 @@ protected:
 /// Outlives its owner because its write is in flight; see descriptor::leave_write_to.
 class descriptor_heir {
 public:
-    /// The descriptor dies first: closing `number` is up to the heir, once its write has ended, with
-    /// close_inherited.
+    /// The descriptor dies first: closing `number` is up to the heir, once its write has ended
+    /// (close_inherited).
     virtual void inherit(int number, std::unique_ptr<passage> through) noexcept = 0;
 
 protected:
@@ -78,7 +78,6 @@ public:
         if (!at_home()) misused(used_elsewhere);
         if (reading_) misused("a second task receives while one does: let one, or take turns");
         reading_ = &operation;
-        operation.go_through(through_.get());
         return true;
     }
     /// The same for what writes.
@@ -87,7 +86,6 @@ public:
         if (!at_home()) misused(used_elsewhere);
         if (writing_) misused("a second task sends while one does: use a writer, or take turns");
         writing_ = &operation;
-        operation.go_through(through_.get());
         return true;
     }
     void end_read() noexcept {
@@ -128,7 +126,7 @@ public:
     void close_at_once() noexcept;
 
     /// Gives up ownership. The reactor forgets the number, and takes back that it made the
-    /// descriptor non-blocking; a passage ends. Receive buffers that came from here no longer count.
+    /// descriptor non-blocking; a passage ends. Receive buffers that came from here count no more.
     int release() noexcept;
 
     /// Counts the receive buffers that came from here and are still held.

@@ -13,7 +13,7 @@ bool io_await::suspend(promise_base& frame) noexcept {
     }
     if (side_ == side::read ? on_->begin_read(*this) : on_->begin_write(*this)) {
         starting_ = true;
-        const bool pending = submit();
+        const bool pending = submit(on_->through());
         starting_ = false;
         if (pending) return true;
     } else {

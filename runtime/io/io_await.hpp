@@ -21,6 +21,7 @@ public:
 
     void describe(leaf_description& into) const override;
     int fd() const noexcept final { return on_->number(); }
+    passage* through() const noexcept final { return on_->through(); }
 
 protected:
     enum class side : std::uint8_t { read, write };

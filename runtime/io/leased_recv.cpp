@@ -48,8 +48,8 @@ bool leased_recv_op::suspend(promise_base& frame) noexcept {
 
 void leased_recv_op::start() noexcept {
     try {
-        passage* const through = on_->through();
-        pool_ = through ? &through->buffers() : &executor::current().io().buffers();
+        passage* const way = on_->through();
+        pool_ = way ? &way->buffers() : &executor::current().io().buffers();
     } catch (const std::system_error& failure) {
         finish(failure.code());
         return;
@@ -68,7 +68,7 @@ void leased_recv_op::go(stage next) noexcept {
     if (next == stage::buffer)
         pool_->wait(*this);
     else
-        submit();
+        submit(on_->through());
 }
 
 void leased_recv_op::prepare(io_uring_sqe& entry) noexcept {

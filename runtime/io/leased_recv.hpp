@@ -43,6 +43,7 @@ public:
 
     void describe(leaf_description& into) const override;
     int fd() const noexcept override { return on_->number(); }
+    passage* through() const noexcept override { return on_->through(); }
     void stop() noexcept override;
 
 private:

@@ -5,6 +5,7 @@
 #include <ouro/runtime/io/buffer_pool.hpp>
 #include <ouro/runtime/io/descriptor.hpp>
 #include <ouro/runtime/io/io_await.hpp>
+#include <ouro/runtime/io/ring/buffers.hpp>
 
 #include <liburing.h>
 
@@ -44,9 +45,6 @@ bool translate(io_uring_sqe& entry) noexcept {
         }
         default: return false;
     }
-    entry.off = where_it_stands;
-    entry.ioprio = 0;
-    entry.msg_flags = 0;  // of the socket's call; of a read these bits are others
     return true;
 }
 
@@ -59,12 +57,16 @@ public:
 
     /// Begins what `by` wants. False when it cannot.
     bool start(op& by) noexcept {
-        entry_ = {};
-        by.prepare(entry_);
+        io_uring_sqe entry{};
+        by.prepare(entry);
+        if (!translate(entry)) return false;
         fd_ = by.fd();
+        what_ = entry.opcode;
+        picks_ = entry.flags & IOSQE_BUFFER_SELECT;
+        memory_ = pointer<void>(entry.addr);
+        length_ = entry.len;
         polling_ = false;
         picked_ = -1;
-        if (!translate(entry_)) return false;
         asked_ = &by;
         submit();
         return true;
@@ -76,22 +78,24 @@ public:
 
 private:
     void prepare(io_uring_sqe& entry) noexcept override {
-        if (polling_)
+        if (polling_ || what_ == IORING_OP_POLL_ADD) {
             io_uring_prep_poll_add(&entry, fd_, events());
-        else
-            entry = entry_;
+            return;
+        }
+        io_uring_prep_rw(what_, &entry, fd_, memory_, length_, where_it_stands);
+        if (!picks_) return;
+        entry.flags |= IOSQE_BUFFER_SELECT;
+        entry.buf_group = buffer_group;
     }
 
     int attempt() noexcept override {
-        void* const memory = pointer<void>(entry_.addr);
-        switch (entry_.opcode) {
+        switch (what_) {
             case IORING_OP_READ:
-                if (entry_.flags & IOSQE_BUFFER_SELECT) return attempt_pick();
-                return errno_result(::read(fd_, memory, entry_.len));
-            case IORING_OP_WRITE: return errno_result(::write(fd_, memory, entry_.len));
+                return picks_ ? attempt_pick() : errno_result(::read(fd_, memory_, length_));
+            case IORING_OP_WRITE: return errno_result(::write(fd_, memory_, length_));
             case IORING_OP_WRITEV:
                 return errno_result(
-                    ::writev(fd_, pointer<iovec>(entry_.addr), static_cast<int>(entry_.len)));
+                    ::writev(fd_, static_cast<const iovec*>(memory_), static_cast<int>(length_)));
             default: break;
         }
         pollfd state{fd_, static_cast<short>(events()), 0};
@@ -121,8 +125,11 @@ private:
     int fd_ = -1;
     op* asked_ = nullptr;
     int picked_ = -1;  // the buffer that an attempt read into
-    bool polling_ = false;
-    io_uring_sqe entry_{};
+    std::uint32_t length_ = 0;
+    void* memory_ = nullptr;
+    std::uint8_t what_ = IORING_OP_POLL_ADD;
+    bool picks_ = false;    // a ring, or an attempt, picks the buffer
+    bool polling_ = false;  // instead, since it would have waited
 };
 
 class read_write final : public passage {

@@ -55,7 +55,8 @@ def test_filter():
     first = shell("seq 1000000 | $FILTER | head -1; echo ${PIPESTATUS[1]}")
     assert first.stdout == b"     1\t1\n0\n", first
     assert first.stderr == b"", first
-    gone = shell("(sleep 0.2; echo one; sleep 0.2; echo two) | $FILTER | true; echo ${PIPESTATUS[1]}")
+    slow = "(sleep 0.2; echo one; sleep 0.2; echo two)"
+    gone = shell(slow + " | $FILTER | true; echo ${PIPESTATUS[1]}")
     assert gone.stdout == b"0\n" and gone.stderr == b"", gone
 
     long = run(program("filter"), b"x" * 1_100_000)
