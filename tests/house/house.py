@@ -303,7 +303,8 @@ def shape(house):
 
 # Headers in which a small change breaks what somebody far away relies on.
 DANGEROUS = ["runtime/engine/executor.hpp", "runtime/engine/blocking_pool.hpp",
-             "runtime/timeout.hpp"]
+             "runtime/timeout.hpp", "net/session/lasting.hpp", "net/session/link.hpp",
+             "net/session/session.hpp"]
 NUMBERED = re.compile(r"^//  ?(\d+)\. ")
 RULES_MIN = 4
 

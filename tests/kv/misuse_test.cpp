@@ -1,15 +1,15 @@
 // What is asked of Redis, of a cluster and of memcached, and never awaited.
 #include <ouro/kv/memcached/connection/call.hpp>
+#include <ouro/kv/memcached/testing/fake_server.hpp>
 #include <ouro/kv/redis/client.hpp>
 #include <ouro/kv/redis/cluster.hpp>
+#include <ouro/kv/redis/testing/fake_cluster.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/testing/run.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/dies.hpp>
-#include <ouro/tests/kv/memcached/fake_server.hpp>
-#include <ouro/tests/kv/redis/fake_cluster.hpp>
 
 #include <string>
 

@@ -118,9 +118,7 @@ public:
     void await_resume() const { await_result().value(); }
 
 private:
-    std::span<const std::byte> encoded() const noexcept override {
-        return std::as_bytes(std::span("ping\n", 5));
-    }
+    bool encode(net::writer& out) override { return out.write("ping\n"); }
     void failed(std::error_code why, net::fate) noexcept override { error_ = why; }
 
     std::error_code error_;

@@ -91,17 +91,20 @@ void routed_request::give_up() noexcept {
 
 // Several for one node.
 
-node_batch::node_batch(session& on, routed_request& alone) noexcept : request(on, 1), alone_(&alone) {
+node_batch::node_batch(session& on, routed_request& alone) noexcept
+    : request(on, 1), alone_(&alone) {
     count_replies();
 }
 
-node_batch::node_batch(session& on, std::span<routed_request* const> all) noexcept : request(on, 1), many_(all) {
+node_batch::node_batch(session& on, std::span<routed_request* const> all) noexcept
+    : request(on, 1), many_(all) {
     count_replies();
 }
 
 void node_batch::count_replies() noexcept {
     std::uint32_t replies = 0;
-    for (const routed_request* const each : all()) replies += each->replies() + (each->asking_ ? 1 : 0);
+    for (const routed_request* const each : all())
+        replies += each->replies() + (each->asking_ ? 1 : 0);
     set_replies(replies);
 }
 

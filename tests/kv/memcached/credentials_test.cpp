@@ -2,9 +2,9 @@
 #include <ouro/kv/memcached/credentials.hpp>
 
 #include <ouro/kv/memcached/client.hpp>
+#include <ouro/kv/memcached/testing/fake_server.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
-#include <ouro/tests/kv/memcached/fake_server.hpp>
 
 #include <stdexcept>
 #include <string>

@@ -1,9 +1,9 @@
 #include <ouro/kv/redis/connection/opener.hpp>
 
 #include <ouro/kv/redis/client.hpp>
+#include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
-#include <ouro/tests/kv/redis/fake_server.hpp>
 
 #include <string>
 
