@@ -23,10 +23,10 @@ constinit thread_local frame_pool::thread_state frame_pool::of_thread_{};
 
 struct frame_pool::cleaner {
     ~cleaner() {
-        for (free_block*& head : of_thread_.free) {
-            while (free_block* block = head) {
-                head = block->next;
-                ::operator delete(block);
+        for (free_frame*& head : of_thread_.free) {
+            while (free_frame* unused = head) {
+                head = unused->next;
+                ::operator delete(unused);
             }
         }
         of_thread_.room = 0;  // whatever comes later is not kept

@@ -26,11 +26,11 @@ public:
     static void* allocate(std::size_t size) {
         const std::size_t size_class = class_of(size);
         if (size_class <= class_count) {
-            if (free_block* const block = of_thread_.free[size_class]) {
-                of_thread_.free[size_class] = block->next;
+            if (free_frame* const unused = of_thread_.free[size_class]) {
+                of_thread_.free[size_class] = unused->next;
                 of_thread_.room += bytes_of(size_class);
                 ++of_thread_.live;
-                return block;
+                return unused;
             }
         }
         return allocate_from_system(size_class);
@@ -45,7 +45,7 @@ public:
         }
         of_thread_.room -= bytes;
         --of_thread_.live;
-        of_thread_.free[size_class] = ::new (frame) free_block{of_thread_.free[size_class]};
+        of_thread_.free[size_class] = ::new (frame) free_frame{of_thread_.free[size_class]};
     }
 
     static frame_pool_stats stats() noexcept;
@@ -57,14 +57,14 @@ private:
     static constexpr std::size_t class_count = 129;
     static constexpr std::size_t header_bytes = 8;
 
-    struct free_block {
-        free_block* next;
+    struct free_frame {
+        free_frame* next;
     };
 
     // Trivial, so that the hot path touches it without a guard. There is room for nothing until
     // somebody has seen to it that the lists are emptied at the thread's end.
     struct thread_state {
-        std::array<free_block*, class_count + 1> free;
+        std::array<free_frame*, class_count + 1> free;
         std::size_t room;  // bytes that may still be kept
         std::uint64_t live;
         std::uint64_t from_system;

@@ -113,31 +113,31 @@ task_map::task_map() noexcept = default;
 task_map::~task_map() = default;
 
 void task_map::grow() {
-    const task_id base = blocks_.size() * block_size;
-    OURO_ASSERT(base + block_size < position_mask);
-    root_task* block = blocks_.emplace_back(std::make_unique<root_task[]>(block_size)).get();
-    for (std::size_t i = block_size; i-- > 0;) {
-        block[i].id_ = base + i + 1;
-        block[i].next_free_ = free_;
-        free_ = &block[i];
+    const task_id base = slabs_.size() * slab_records;
+    OURO_ASSERT(base + slab_records < position_mask);
+    root_task* slab = slabs_.emplace_back(std::make_unique<root_task[]>(slab_records)).get();
+    for (std::size_t i = slab_records; i-- > 0;) {
+        slab[i].id_ = base + i + 1;
+        slab[i].next_free_ = free_;
+        free_ = &slab[i];
     }
-    room_ += block_size;
-    if (blocks_.size() > blocks_kept) low_water_ = capacity() / 8;
+    room_ += slab_records;
+    if (slabs_.size() > slabs_kept) low_water_ = capacity() / 8;
 }
 
-/// Frees the blocks behind the last record in use, and looks again when half as many are left. So
+/// Frees the slabs behind the last record in use, and looks again when half as many are left. So
 /// there are few looks between two times of growth, each as long as the growth was.
 void task_map::give_back() noexcept {
-    std::size_t kept = blocks_.size();
+    std::size_t kept = slabs_.size();
     const auto is_free = [](const root_task& task) {
         return task.state_ == root_task::state::free;
     };
-    while (kept > blocks_kept &&
-           std::all_of(&blocks_[kept - 1][0], &blocks_[kept - 1][0] + block_size, is_free))
+    while (kept > slabs_kept &&
+           std::all_of(&slabs_[kept - 1][0], &slabs_[kept - 1][0] + slab_records, is_free))
         --kept;
-    low_water_ = kept > blocks_kept && records_ > 0 ? records_ / 2 : SIZE_MAX;
-    if (kept == blocks_.size()) return;
-    blocks_.resize(kept);
+    low_water_ = kept > slabs_kept && records_ > 0 ? records_ / 2 : SIZE_MAX;
+    if (kept == slabs_.size()) return;
+    slabs_.resize(kept);
     free_ = nullptr;
     room_ = 0;
     for (std::size_t at = capacity(); at-- > 0;) {
@@ -182,7 +182,7 @@ void task_map::release(root_task& task) noexcept {
 
 root_task* task_map::find(task_id id) noexcept {
     const task_id position = (id & position_mask) - 1;
-    if (position >= blocks_.size() * block_size) return nullptr;
+    if (position >= slabs_.size() * slab_records) return nullptr;
     root_task& task = record(position);
     return task.id_ == id && task.state_ == root_task::state::alive ? &task : nullptr;
 }

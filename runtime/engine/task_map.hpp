@@ -1,4 +1,4 @@
-// task_map.hpp: who lives on a worker: a slab of root tasks.
+// task_map.hpp: who lives on a worker: its root tasks, in slabs of records.
 #pragma once
 
 #include <ouro/runtime/engine/chain.hpp>
@@ -148,7 +148,7 @@ public:
     std::size_t records() const noexcept { return records_; }
     /// Records that there is memory for. It grows by need; after a spike, what lies behind the last
     /// record in use is given back.
-    std::size_t capacity() const noexcept { return blocks_.size() * block_size; }
+    std::size_t capacity() const noexcept { return slabs_.size() * slab_records; }
 
     /// The task of that id, or null when it is over.
     root_task* find(task_id id) noexcept;
@@ -160,7 +160,7 @@ public:
     /// Visits each living task in the order of their records. The visitor may start tasks.
     template <class Visitor>
     void for_each(Visitor&& visit) {
-        for (std::size_t at = 0; at < blocks_.size() * block_size; ++at) {
+        for (std::size_t at = 0; at < slabs_.size() * slab_records; ++at) {
             root_task& task = record(at);
             if (task.state_ == root_task::state::alive) visit(task);
         }
@@ -169,17 +169,19 @@ public:
 private:
     friend class root_task;
 
-    static constexpr std::size_t block_size = 64;
-    static constexpr std::size_t blocks_kept = 16;  // 128 KiB
+    static constexpr std::size_t slab_records = 64;
+    static constexpr std::size_t slabs_kept = 16;  // 128 KiB
 
     static std::uint16_t new_tag() noexcept;
 
-    root_task& record(std::size_t at) noexcept { return blocks_[at / block_size][at % block_size]; }
+    root_task& record(std::size_t at) noexcept {
+        return slabs_[at / slab_records][at % slab_records];
+    }
     void grow();
     void give_back() noexcept;
     void release(root_task& task) noexcept;
 
-    std::vector<std::unique_ptr<root_task[]>> blocks_;
+    std::vector<std::unique_ptr<root_task[]>> slabs_;
     root_task* free_ = nullptr;
     std::size_t room_ = 0;  // records that are free
     cancel_reason stopping_ = cancel_reason::none;
