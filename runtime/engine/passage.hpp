@@ -60,7 +60,8 @@ protected:
 };
 
 inline bool op::submit(passage* through) noexcept {
-    if (through) [[unlikely]] return through->submit(*this);
+    if (through) [[unlikely]]
+        return through->submit(*this);
     return submit();
 }
 
