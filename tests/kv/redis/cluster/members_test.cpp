@@ -1,6 +1,6 @@
 // Joining a cluster, and asking one of its members.
-#include "../fake_cluster.hpp"
 #include <ouro/kv/redis/cluster.hpp>
+#include <ouro/kv/redis/testing/fake_cluster.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 
 #include <optional>
