@@ -410,6 +410,12 @@ void stream::close() {
             reset_peer();
         else if (!no_more_writes_)
             transmit({.end = true});
+    } else if (state_ == state::connecting && peer_.lock()) {
+        // The answer to the connection comes to nobody, which the other side is told.
+        if (domain() == AF_UNIX)
+            leave_unix_peer(false);
+        else
+            transmit({.reset = true});
     }
     state_ = state::over;
     arrived_.clear();

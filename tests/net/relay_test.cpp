@@ -198,7 +198,7 @@ OURO_TEST_IO("an idle relay holds no buffer") {
     }
     over.client = stream();
     over.server = stream();
-    co_await as_result(std::move(relaying));
+    static_cast<void>(co_await as_result(std::move(relaying)));
     CHECK(idle > before);
 }
 

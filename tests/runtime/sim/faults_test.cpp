@@ -48,6 +48,18 @@ OURO_TEST("a delay holds for connecting and for what is sent, in order") {
     CHECK(clock::exact_now() - sending <= 20ms);
 }
 
+OURO_TEST("who stops connecting after the other side has taken it resets that") {
+    world().set_conditions({.delay_min = 10ms, .delay_max = 10ms});
+    acceptor listener(listening_socket());
+    descriptor near = tcp_socket();
+    const auto tried =
+        co_await as_result(timeout(15ms, connect_to(near, local_name(listener.number()))));
+    CHECK(tried.error() == errc::timed_out);
+    descriptor far = co_await listener.accept();
+    near.close();
+    CHECK(co_await received(far) == make_error_code(std::errc::connection_reset).message());
+}
+
 OURO_TEST("one connection can be made slower than the others") {
     ends slow = co_await tcp_pair();
     ends quick = co_await tcp_pair();

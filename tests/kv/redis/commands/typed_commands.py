@@ -35,6 +35,8 @@ def verb_of(name):
 def main():
     typed, methods = set(), set()
     for header in (REDIS / "commands").glob("*.hpp"):
+        if header.name == "door.hpp":  # takes any command
+            continue
         text = header.read_text(encoding="utf-8")
         typed.update(re.findall(r"verb::(\w+)", text))
         for public in re.findall(r"public:\n(.*?)\nprivate:", text, re.S):
