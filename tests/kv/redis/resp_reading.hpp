@@ -107,13 +107,13 @@ inline std::string encoded(const value& what) {
 }
 
 /// What came out of bytes.
-struct reading {
+struct parsed {
     std::vector<std::string> replies;  ///< in `notation`
     std::size_t used = 0;              ///< the bytes of complete replies
     std::error_code error;
 
-    bool operator==(const reading&) const = default;
-    friend std::ostream& operator<<(std::ostream& to, const reading& what) {
+    bool operator==(const parsed&) const = default;
+    friend std::ostream& operator<<(std::ostream& to, const parsed& what) {
         for (const std::string& each : what.replies) to << each << ", ";
         return to << what.used << " bytes used, " << what.error.message();
     }
@@ -121,9 +121,9 @@ struct reading {
 
 /// Has `parser` read `bytes`, of which `cuts[0]` arrive at first, then all up to `cuts[1]`, … Every
 /// call sees the bytes in a block of their own, with nothing behind them.
-inline reading read_pieces(resp_parser& parser, std::string_view bytes,
-                           std::span<const std::size_t> cuts) {
-    reading out;
+inline parsed read_pieces(resp_parser& parser, std::string_view bytes,
+                          std::span<const std::size_t> cuts) {
+    parsed out;
     for (std::size_t piece = 0; piece <= cuts.size() && !out.error; ++piece) {
         const std::size_t arrived = piece < cuts.size() ? cuts[piece] : bytes.size();
         while (true) {
@@ -138,19 +138,19 @@ inline reading read_pieces(resp_parser& parser, std::string_view bytes,
     }
     return out;
 }
-inline reading read_pieces(std::string_view bytes, std::span<const std::size_t> cuts,
-                           const resp_limits& limits = {}) {
+inline parsed read_pieces(std::string_view bytes, std::span<const std::size_t> cuts,
+                          const resp_limits& limits = {}) {
     resp_parser parser(limits);
     return read_pieces(parser, bytes, cuts);
 }
 
 /// Bytes that arrive at once.
-inline reading read_whole(std::string_view bytes, const resp_limits& limits = {}) {
+inline parsed read_whole(std::string_view bytes, const resp_limits& limits = {}) {
     return read_pieces(bytes, {}, limits);
 }
 
 /// Bytes that arrive one by one.
-inline reading read_bytewise(std::string_view bytes, const resp_limits& limits = {}) {
+inline parsed read_bytewise(std::string_view bytes, const resp_limits& limits = {}) {
     std::vector<std::size_t> cuts;
     for (std::size_t at = 0; at < bytes.size(); ++at) cuts.push_back(at);
     return read_pieces(bytes, cuts, limits);

@@ -37,7 +37,7 @@ std::vector<std::string> words_read(const command& what) {
     return words;
 }
 
-using words = std::vector<std::string>;
+using strings_read = std::vector<std::string>;
 
 }  // namespace
 
@@ -53,9 +53,9 @@ TEST_CASE("any bytes are good in a word") {
     std::string every;
     for (int byte = 0; byte < 256; ++byte) every += static_cast<char>(byte);
     CHECK(words_read({verb::set, {every, "a b\r\nGET x\r\n\0"sv}}) ==
-          words{"SET", every, "a b\r\nGET x\r\n\0"s});
+          strings_read{"SET", every, "a b\r\nGET x\r\n\0"s});
     CHECK(words_read({verb::get, {std::as_bytes(std::span("\0\r\n", 3))}}) ==
-          words{"GET", "\0\r\n"s});
+          strings_read{"GET", "\0\r\n"s});
 }
 
 TEST_CASE("numbers are spelled, and read back as the same") {
@@ -78,12 +78,13 @@ TEST_CASE("lists are words in a row") {
     const std::vector<std::string> strings{"a", "", "c"};
     const std::vector<std::string_view> views{"x", "y"};
     const std::vector<arg::pair> pairs{{"k1", "v1"}, {"k2", ""}};
-    CHECK(words_read({verb::del, {std::span(strings)}}) == words{"DEL", "a", "", "c"});
-    CHECK(words_read({verb::del, {std::span(views)}}) == words{"DEL", "x", "y"});
-    CHECK(words_read({verb::mset, {std::span(pairs)}}) == words{"MSET", "k1", "v1", "k2", ""});
-    CHECK(words_read({verb::del, {std::span(strings).first(0)}}) == words{"DEL"});
+    CHECK(words_read({verb::del, {std::span(strings)}}) == strings_read{"DEL", "a", "", "c"});
+    CHECK(words_read({verb::del, {std::span(views)}}) == strings_read{"DEL", "x", "y"});
+    CHECK(words_read({verb::mset, {std::span(pairs)}}) ==
+          strings_read{"MSET", "k1", "v1", "k2", ""});
+    CHECK(words_read({verb::del, {std::span(strings).first(0)}}) == strings_read{"DEL"});
     CHECK(words_read({verb::eval, {"return 1", 2, std::span(views), std::span(strings)}}) ==
-          words{"EVAL", "return 1", "2", "x", "y", "a", "", "c"});
+          strings_read{"EVAL", "return 1", "2", "x", "y", "a", "", "c"});
     CHECK(arg(std::span(pairs)).words() == 4);
     CHECK(arg(7).words() == 1);
 }
@@ -93,7 +94,7 @@ TEST_CASE("an argument list grows step by step") {
     CHECK(std::span<const arg>(list).empty());
     list.add("key");
     list.add("value", "EX", 60);
-    CHECK(words_read({verb::set, list}) == words{"SET", "key", "value", "EX", "60"});
+    CHECK(words_read({verb::set, list}) == strings_read{"SET", "key", "value", "EX", "60"});
     for (int number = 4; number < 24; ++number) list.add(number);
     CHECK(words_read({verb::set, list}).size() == 25);
 }
@@ -102,7 +103,7 @@ TEST_CASE("a command of every size is encoded as what it is") {
     // Around the sizes at which lengths get a digit, and bytes leave the object.
     for (std::size_t size = 0; size < 1200; ++size) {
         const std::string word(size, 'w');
-        CHECK(words_read({verb::set, {"k", word}}) == words{"SET", "k", word});
+        CHECK(words_read({verb::set, {"k", word}}) == strings_read{"SET", "k", word});
         const std::vector<std::string> list(size, "x");
         const auto read = words_read({verb::del, {std::span(list)}});
         CHECK(read.size() == size + 1);
@@ -132,28 +133,28 @@ TEST_CASE("a command by name is the same as by verb") {
     const std::array<arg, 1> key{"k"};
     CHECK(&command("GET", key).info() == &info(verb::get));
     CHECK(&command("get", key).info() == &info(verb::get));
-    CHECK(words_read({"get", key}) == words{"get", "k"});
+    CHECK(words_read({"get", key}) == strings_read{"get", "k"});
     CHECK(command("get", key).first_key() == "k");
     CHECK(&command("OBJECT ENCODING", key).info() == &info(verb::object_encoding));
-    CHECK(words_read({"OBJECT ENCODING", key}) == words{"OBJECT", "ENCODING", "k"});
+    CHECK(words_read({"OBJECT ENCODING", key}) == strings_read{"OBJECT", "ENCODING", "k"});
     const std::array<arg, 2> split{"ENCODING", "k"};
     CHECK(&command("OBJECT", split).info() == &info(verb::object_encoding));
     CHECK(command("OBJECT", split).first_key() == "k");
 }
 
 TEST_CASE("a name may have any number of words and spaces") {
-    CHECK(words_read({"  SET  k   v ", {}}) == words{"SET", "k", "v"});
+    CHECK(words_read({"  SET  k   v ", {}}) == strings_read{"SET", "k", "v"});
     CHECK(words_read({"RPUSH l 1 2 3 4 5 6 7 8 9 10", {}}).size() == 12);
     const std::array<arg, 2> more{"", 11};
-    CHECK(words_read({"RPUSH l 1", more}) == words{"RPUSH", "l", "1", "", "11"});
-    CHECK(words_read({"", more}) == words{"", "11"});
+    CHECK(words_read({"RPUSH l 1", more}) == strings_read{"RPUSH", "l", "1", "", "11"});
+    CHECK(words_read({"", more}) == strings_read{"", "11"});
     CHECK(command("SET k v", {}).first_key() == "k");
 }
 
 TEST_CASE("an unknown command is sent as it is") {
     const std::array<arg, 1> argument{1};
     const command unknown("NO.SUCH thing", argument);
-    CHECK(words_read(unknown) == words{"NO.SUCH", "thing", "1"});
+    CHECK(words_read(unknown) == strings_read{"NO.SUCH", "thing", "1"});
     CHECK(unknown.info().id == verb::any);
     CHECK(unknown.name() == "NO.SUCH");
     CHECK(unknown.first_key().data() == nullptr);
@@ -229,5 +230,5 @@ TEST_CASE("words of commands behind each other are visited") {
     while (!reader.at_end())
         for (std::size_t left = reader.begin_command(); left > 0; --left)
             seen.emplace_back(reader.next());
-    CHECK(seen == words{"MULTI", "SET", "k", "\r\n", "EXEC"});
+    CHECK(seen == strings_read{"MULTI", "SET", "k", "\r\n", "EXEC"});
 }

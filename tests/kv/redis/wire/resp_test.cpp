@@ -262,7 +262,7 @@ const std::vector<refused>& bad() {
 }
 
 // One reply, cut at every position: once, and in all pieces of one byte.
-void check_every_split(std::string_view bytes, const reading& wanted,
+void check_every_split(std::string_view bytes, const parsed& wanted,
                        const resp_limits& limits = {}) {
     CAPTURE(escaped(bytes));
     CHECK(read_whole(bytes, limits) == wanted);
@@ -274,7 +274,7 @@ void check_every_split(std::string_view bytes, const reading& wanted,
 }
 
 void check_limit(std::string_view at_limit, std::string_view above, const resp_limits& limits) {
-    const reading fits = read_whole(at_limit, limits);
+    const parsed fits = read_whole(at_limit, limits);
     CHECK(fits.error == std::error_code());
     CHECK(fits.replies.size() == 1);
     CHECK(fits.used == at_limit.size());
@@ -300,12 +300,12 @@ TEST_CASE("what is no RESP is refused, wherever its bytes are cut") {
 TEST_CASE("no part of a reply is a reply, and none is taken for an error") {
     for (const vector& each : good())
         for (std::size_t size = 0; size < each.bytes.size(); ++size)
-            CHECK(read_whole(std::string_view(each.bytes).substr(0, size)) == reading{});
+            CHECK(read_whole(std::string_view(each.bytes).substr(0, size)) == parsed{});
 }
 
 TEST_CASE("replies behind each other are read one by one, wherever their bytes are cut") {
     std::string bytes;
-    reading wanted;
+    parsed wanted;
     for (const vector& each : good()) {
         bytes += each.bytes;
         wanted.replies.push_back(each.means);
@@ -332,8 +332,8 @@ TEST_CASE("three pieces are as good as one") {
     const std::string bytes =
         "|1\r\n+a\r\n*1\r\n$-1\r\n*3\r\n$4\r\n\r\n\r\n\r\n=6\r\ntxt:ab\r\n%1\r\n,-inf\r\n!"
         "1\r\ne\r\n";
-    const reading wanted{.replies = {R"(*[$"\x0d\x0a\x0d\x0a" =txt"ab" %[,-inf -"e"]])"},
-                         .used = bytes.size()};
+    const parsed wanted{.replies = {R"(*[$"\x0d\x0a\x0d\x0a" =txt"ab" %[,-inf -"e"]])"},
+                        .used = bytes.size()};
     for (std::size_t first = 0; first <= bytes.size(); ++first)
         for (std::size_t second = first; second <= bytes.size(); ++second)
             CHECK(read_pieces(bytes, std::array{first, second}) == wanted);
@@ -359,7 +359,7 @@ TEST_CASE("a line may be as long as its limit") {
 TEST_CASE("a line that never ends is refused when it is longer than its limit") {
     const std::string endless(9, 'x');
     check_every_split("+" + endless, {.error = ouro::errc::limit_exceeded}, {.line_bytes_max = 8});
-    CHECK(read_bytewise("+" + endless.substr(1), {.line_bytes_max = 8}) == reading{});
+    CHECK(read_bytewise("+" + endless.substr(1), {.line_bytes_max = 8}) == parsed{});
 }
 
 TEST_CASE("a reply may have as many elements as its limit, aggregates among them") {
@@ -398,8 +398,8 @@ TEST_CASE("a reply may have as many bytes as its limit, attributes among them") 
 }
 
 TEST_CASE("a string that would make its reply too long is refused before it arrives") {
-    const reading refusal{.error = ouro::errc::limit_exceeded};
-    CHECK(read_whole("$6\r\n", {.reply_bytes_max = 12}) == reading{});
+    const parsed refusal{.error = ouro::errc::limit_exceeded};
+    CHECK(read_whole("$6\r\n", {.reply_bytes_max = 12}) == parsed{});
     CHECK(read_whole("$7\r\n", {.reply_bytes_max = 12}) == refusal);
     CHECK(read_whole("$7\r\n", {.bulk_bytes_max = 6}) == refusal);
     CHECK(read_whole("*1\r\n$7\r\n", {.reply_bytes_max = 16}) == refusal);
@@ -408,7 +408,7 @@ TEST_CASE("a string that would make its reply too long is refused before it arri
 TEST_CASE("each reply is measured by itself") {
     const resp_limits limits{.elements_max = 3, .reply_bytes_max = 12};
     std::string bytes;
-    reading wanted;
+    parsed wanted;
     for (int reply = 0; reply < 100; ++reply) {
         bytes += "*2\r\n:1\r\n:2\r\n";
         wanted.replies.push_back("*[:1 :2]");
@@ -539,7 +539,7 @@ TEST_CASE("random replies in random pieces are read as they were meant") {
     for (std::uint64_t seed = 1; seed <= 3000; ++seed) {
         CAPTURE(seed);
         reply_writer writer(seed);
-        reading wanted;
+        parsed wanted;
         for (std::size_t replies = 1 + writer.draw(4); replies > 0; --replies) {
             writer.means.clear();
             writer.write();
@@ -565,7 +565,7 @@ TEST_CASE("random replies with a wrong byte do the same in whatever pieces they 
         std::string bytes = writer.bytes.substr(0, 400);
         for (std::size_t wrong = 1 + writer.draw(3); wrong > 0; --wrong)
             bytes[writer.draw(bytes.size())] = "\r\n$*:+-_#,(!=~%>|0123456789a"[writer.draw(28)];
-        const reading whole = read_whole(bytes);
+        const parsed whole = read_whole(bytes);
         REQUIRE(read_bytewise(bytes) == whole);
         REQUIRE(read_pieces(bytes, std::array{writer.draw(bytes.size())}) == whole);
     }
