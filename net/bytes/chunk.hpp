@@ -186,6 +186,17 @@ public:
         return {*block_, begin, size};
     }
 
+    /// True when what is appended next lies just behind the bytes of `last`.
+    bool continues(const chunk& last) const noexcept {
+        return block_ && last.block_ == block_ && last.begin_ + last.size_ == used_;
+    }
+    /// Appends copies and makes `last`, which it continues, longer by them; there must be room.
+    void append_to(chunk& last, std::span<const std::byte> bytes) noexcept {
+        OURO_ASSERT(continues(last));
+        append(bytes);
+        last.size_ += static_cast<std::uint32_t>(bytes.size());
+    }
+
     /// True when no chunk of it is held, so that it may be used again from its start.
     bool unshared() const noexcept { return block_ && block_->refs == 1; }
     void restart() noexcept {

@@ -150,6 +150,7 @@ void writer_core::push(const chunk& piece) {
 }
 
 void writer_core::push_copy(std::span<const std::byte> bytes) {
+    if (queue_.append(tail_, bytes)) return schedule();  // nearly always, within a batch
     const std::size_t before = queue_.bytes();
     try {
         append_copy(bytes);

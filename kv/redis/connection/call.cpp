@@ -6,7 +6,7 @@
 
 namespace ouro::redis {
 
-bool call_base::begin() noexcept {
+bool call_base::begin_anew() noexcept {
     error_ = {};
     thrown_ = nullptr;
     if (command_.too_large())

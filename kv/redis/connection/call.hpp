@@ -71,7 +71,13 @@ protected:
     }
 
 private:
-    bool begin() noexcept;
+    /// False when it must not be sent, and why is known.
+    bool begin() noexcept {
+        const bool is_new = !error_ && !thrown_;
+        const bool may_go = !command_.too_large() && obstacle_ == obstacle::none;
+        return (is_new && may_go) || begin_anew();
+    }
+    bool begin_anew() noexcept;
     bool encode(net::writer& out) final { return out.write(command_.bytes()); }
     bool take(const value& from) noexcept final;
     void failed(std::error_code why, net::fate how_far) noexcept final;

@@ -399,42 +399,42 @@ task<> session::ping_when_idle() {
 
 // Replies.
 
-result<std::size_t> session::parse(std::span<const std::byte> ready) {
-    const result<std::size_t> bytes = parser_.parse(ready);
-    // What is wrong with one line concerns who asked for it, and nobody else here.
-    if (bytes.error() == ouro::errc::limit_exceeded && parser_.go_on()) return parser_.parse(ready);
-    return bytes;
+// What is wrong with one line concerns who asked for it, and nobody else here.
+result<std::size_t> session::parse_on(std::error_code wrong, std::span<const std::byte> ready) {
+    if (wrong == ouro::errc::limit_exceeded && parser_.go_on()) return parser_.parse(ready);
+    return wrong;
 }
 
 result<std::size_t> session::take(std::span<const std::byte> ready) {
     std::size_t used = 0;
     while (used < ready.size() && !is_paused()) {
         const result<std::size_t> bytes = parse(ready.subspan(used));
-        if (!bytes) return bytes.error();
+        if (!bytes) return bytes;
         if (*bytes == 0) break;
         const value said = parser_.root();
         const bool believed = !parser_.overlong() || is_push(said);
-        if (const std::error_code wrong = deliver(believed ? said : too_large())) return wrong;
+        if (!deliver(believed ? said : too_large())) return make_error_code(errc::protocol_error);
         parser_.reset();  // now, since there may be no next one: a huge reply takes much memory
         used += *bytes;
     }
     return used;
 }
 
-std::error_code session::deliver(const value& from) {
+/// False when it is a reply that nobody has asked for.
+bool session::deliver(const value& from) noexcept {
     ++taken_;
     if (is_push(from)) {
         tell([&](session_observer& each) { each.pushed(from); });
-        return {};
+        return true;
     }
-    if (!expecting()) return errc::protocol_error;  // whose reply could it be?
+    if (!expecting()) return false;
     if (from.is_error()) {
         tell([words = from.text()](session_observer& each) { each.error_seen(words); });
         if (code_of(from.text()) == errc::read_only) met_read_only();
     }
     request* const who = static_cast<request*>(next());
     if (!who || who->take(from)) took_reply();
-    return {};
+    return true;
 }
 
 read_only_pace::read_only_pace() noexcept : wait_(between_read_only) {}
@@ -456,10 +456,8 @@ void session::met_read_only() noexcept {
     if (read_only_.counts()) retire(errc::read_only);
 }
 
-bool session::is_push(const value& from) const noexcept {
-    if (from.kind() == type::push) return true;
-    if (!options_.pubsub || protocol_ != 2 || from.kind() != type::array || from.size() < 3)
-        return false;
+bool session::looks_like_push(const value& from) const noexcept {
+    if (from.kind() != type::array || from.size() < 3) return false;
     const value first = *from.begin();
     constexpr std::array words = {"message"sv,     "pmessage"sv,     "smessage"sv,
                                   "subscribe"sv,   "psubscribe"sv,   "ssubscribe"sv,

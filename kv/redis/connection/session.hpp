@@ -212,15 +212,23 @@ private:
     void note_validity(const credentials& who) noexcept;
 
     result<std::size_t> take(std::span<const std::byte> ready) override;
-    result<std::size_t> parse(std::span<const std::byte> ready);
-    std::error_code deliver(const value& from);
+    result<std::size_t> parse(std::span<const std::byte> ready) {
+        result<std::size_t> bytes = parser_.parse(ready);
+        return bytes ? std::move(bytes) : parse_on(bytes.error(), ready);
+    }
+    result<std::size_t> parse_on(std::error_code wrong, std::span<const std::byte> ready);
+    bool deliver(const value& from) noexcept;
     void met_read_only() noexcept;
     template <class Tell>
     void tell(Tell what) noexcept {
         observers_.for_each(what);
     }
     void tell_end() noexcept;
-    bool is_push(const value& from) const noexcept;
+    bool is_push(const value& from) const noexcept {
+        return from.kind() == type::push ||
+               (options_.pubsub && protocol_ == 2 && looks_like_push(from));
+    }
+    bool looks_like_push(const value& from) const noexcept;
     void abandoned(const net::exchange& who, std::size_t ahead) noexcept override;
 
     /// What became of HELLO in the present attempt.

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 using namespace ouro;
@@ -49,6 +50,28 @@ TEST_CASE("a piece is extended also after part of it has gone") {
     queue.push(log.share(3, 3));
     CHECK(queue.size() == 1);
     CHECK(text_of(queue) == "cdef");
+}
+
+TEST_CASE("copies that continue the last piece make it longer, and nothing else is taken") {
+    const auto bytes = [](std::string_view text) { return std::as_bytes(std::span(text)); };
+    open_block log(20), other(20);
+    const std::size_t room = log.free().size();
+    chunk_queue queue;
+    CHECK(!queue.append(log, bytes("nothing to continue")));
+    log.append(bytes("ab"));
+    queue.push(log.share(0, 2));
+    CHECK(queue.append(log, bytes("cd")));
+    CHECK(queue.size() == 1);
+    CHECK(text_of(queue) == "abcd");
+    CHECK(!queue.append(other, bytes("another block")));
+    CHECK(!queue.append(log, bytes(std::string(room - 3, 'x'))));  // one too many
+    CHECK(queue.append(log, bytes(std::string(room - 4, 'x'))));
+    CHECK(queue.bytes() == room);
+    queue.consume(queue.bytes());
+    CHECK(!queue.append(log, bytes("")));  // there is no last piece
+    queue.push(log.share(0, 1));
+    CHECK(!queue.append(log, bytes("")));  // what comes next is not behind it
+    CHECK(text_of(queue) == "a");
 }
 
 TEST_CASE("gather fills what it is given and not more") {
