@@ -175,6 +175,24 @@ OURO_TEST_IO("a relay takes off a layer, and its half closes pass it") {
 
 OURO_TEST_IO("a layer stands on another") { co_await two_layers(); }
 
+OURO_TEST_IO("what was lent through a layer may outlive the stream, wherever that was moved") {
+    layered_pair ends = make_layered();
+    co_await ends.b.send_all("lent");
+    lease first = co_await ends.a.recv();
+    CHECK(first.size() > 0);
+    {
+        stream moved = std::move(ends.a);
+        CHECK(moved.handle().leases().held() == 1);
+        lease given_back = std::move(first);
+        given_back.reset();
+        CHECK(moved.handle().leases().held() == 0);
+        co_await ends.b.send_all("lent");
+        first = co_await moved.recv();
+        CHECK(moved.handle().leases().held() == 1);
+    }
+    first.reset();
+}
+
 OURO_TEST("a layer stands single bytes") {
     sim::world::current().split_by(sim::splitting::single_bytes);
     co_await both_ways(300, read_all_lines);
