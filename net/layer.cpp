@@ -11,6 +11,7 @@
 //     the peer does not read.
 //  4. A peer that makes the layer receive or send again and again gets no more than `rounds_max`
 //     rounds in a turn.
+//  5. The end of a layer that stands on another is what that one sends last before its own end.
 #include <ouro/net/layer.hpp>
 
 #include <ouro/net/stream.hpp>
@@ -245,7 +246,11 @@ public:
     explicit layered(std::unique_ptr<layer> by) noexcept : layer_(std::move(by)) {}
 
     /// What was there before takes the operations on the wire.
-    void put_above(std::unique_ptr<passage> below) noexcept { below_ = std::move(below); }
+    void put_above(std::unique_ptr<passage> below) noexcept {
+        OURO_ASSERT(!below_);
+        below_ = std::move(below);
+        layer_below_ = dynamic_cast<layered*>(below_.get());
+    }
     passage* below() const noexcept { return below_.get(); }
 
     bool submit(op& operation) noexcept override {
@@ -271,12 +276,7 @@ public:
 
     int shutdown(descriptor& on, int how) noexcept override {
         if (!on.is_open()) return -EBADF;
-        if (how == SHUT_RD) return shut_wire(on.number(), how);
-        if (out_.ended()) return 0;
-        if (out_.asked()) return -EBUSY;
-        fd_ = on.number();
-        out_.end(how);
-        return 0;
+        return end(on.number(), how);
     }
 
     bool is_idle() const noexcept override {
@@ -294,11 +294,25 @@ public:
     layer& on_top() noexcept { return *layer_; }
     outward& out() noexcept { return out_; }
     int fd() const noexcept { return fd_; }
-    /// Half closes of what lies below; a pipe there ends with its stream.
+    /// Ends one direction of what passes through here, and then of what lies below.
+    int end(int number, int how) noexcept {
+        if (how == SHUT_RD) return shut_wire(number, how);
+        if (out_.ended()) return 0;
+        if (out_.asked()) return -EBUSY;
+        fd_ = number;
+        out_.end(how);
+        return 0;
+    }
+    /// Half closes of what lies below: a layer there has an end of its own; a pipe there ends with
+    /// its stream.
     int shut_wire(int number, int how) noexcept {
+        if (layer_below_) return layer_below_->end(number, how);
         return below_ ? 0 : executor::current().io().shutdown(number, how);
     }
-    std::unique_ptr<passage> take_below() noexcept { return std::move(below_); }
+    std::unique_ptr<passage> take_below() noexcept {
+        layer_below_ = nullptr;
+        return std::move(below_);
+    }
 
     static void tell(op& operation, std::int32_t result, std::uint32_t flags) noexcept {
         finish(operation, result, flags);
@@ -307,6 +321,7 @@ public:
 private:
     std::unique_ptr<layer> layer_;
     std::unique_ptr<passage> below_;
+    layered* layer_below_ = nullptr;  // the same, if it is one
     int fd_ = -1;
     inward in_{*this};
     outward out_{*this};
@@ -414,7 +429,7 @@ bool outward::took(std::int32_t result) noexcept {
         patience_ = patience_max;
         const bool stopped = asked_ ? asked_->cancel_requested() : cancel_requested();
         if (!stopped || of_.on_top().pending().empty()) {
-            if (shut_ && of_.on_top().pending().empty() && !left_) of_.shut_wire(fd(), ending_);
+            if (shut_ && of_.on_top().pending().empty()) of_.shut_wire(fd(), ending_);
             return true;
         }
         result = -ECANCELED;

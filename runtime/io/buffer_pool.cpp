@@ -7,9 +7,15 @@
 namespace ouro {
 
 void lease_quota::point_leases_at(lease_quota* heir) noexcept {
-    buffer_pool& pool = executor::current().io().buffers();
-    for (std::size_t id = 0; id < pool.count_; ++id)
-        if (pool.quotas_[id] == this) pool.quotas_[id] = heir;
+    std::size_t found = 0;
+    for (buffer_pool* at = &executor::current().io().buffers(); at; at = at->kin_) {
+        for (std::size_t id = 0; id < at->count_; ++id) {
+            if (at->quotas_[id] != this) continue;
+            at->quotas_[id] = heir;
+            ++found;
+        }
+    }
+    OURO_ASSERT(found == held_ && "lease: it counts where it was lent");
     if (heir) heir->held_ = held_;
     held_ = 0;
 }
@@ -43,6 +49,7 @@ std::size_t buffer_pool::bytes_of(const reactor_options& options) noexcept {
 
 lease buffer_pool::lend(std::uint16_t id, std::size_t size, lease_quota& quota) noexcept {
     OURO_ASSERT(id < count_ && size > 0 && size <= buffer_bytes_);
+    OURO_ASSERT(leased_ < out_ && quotas_[id] == nullptr);
     ++leased_;
     ++quota.held_;
     quotas_[id] = &quota;

@@ -7,7 +7,7 @@
 //  2. Whoever finds no buffer waits in `waiters_`. Each buffer that comes back wakes one waiter; a
 //     woken waiter that ends without using a buffer calls `pass_on`, so no wake is lost.
 //  3. A lease knows its pool and buffer; the pool knows which quota a buffer counts against. A
-//     quota that dies or moves tells the pool, so neither ever points to something gone.
+//     quota that dies or moves tells the worker's pools, so none ever points to something gone.
 //  4. Waking may give buffers back in turn; one loop does all of it, so the stack stays flat.
 #pragma once
 
@@ -153,6 +153,12 @@ public:
     /// Returns a buffer that is out but not lent.
     void give_back(std::uint16_t id) noexcept;
 
+    /// Another pool of the same worker, which lives as long, and whose leases count, too.
+    void add_kin(buffer_pool& other) noexcept {
+        OURO_ASSERT(!kin_ && &other != this);
+        kin_ = &other;
+    }
+
     /// Queues somebody who found no buffer.
     void wait(buffer_waiter& waiter) noexcept { waiters_.push_back(waiter); }
 
@@ -185,6 +191,7 @@ private:
     bool waking_ = false;
     intrusive_list<buffer_waiter, buffer_waiter> waiters_;
     std::unique_ptr<lease_quota*[]> quotas_;  // of each buffer; null: none counts it
+    buffer_pool* kin_ = nullptr;              // of the same worker
 };
 
 }  // namespace ouro

@@ -160,7 +160,10 @@ buffer_pool& reactor::buffers() {
 }
 
 buffer_pool& reactor::own_buffers() {
-    if (!own_buffers_) own_buffers_ = make_plain_buffers(options_);
+    if (own_buffers_) return *own_buffers_;
+    buffer_pool& first = buffers();
+    own_buffers_ = make_plain_buffers(options_);
+    first.add_kin(*own_buffers_);
     return *own_buffers_;
 }
 

@@ -143,11 +143,11 @@ task<> through_relay(std::size_t size) {
 }
 
 /// A layer on top of another.
-task<> two_layers() {
+task<> two_layers(std::size_t size) {
     layered_pair ends = make_layered();
     put_toy(ends.a);
     put_toy(ends.b);
-    const std::string text = text_of(3000);
+    const std::string text = text_of(size);
     std::string came;
     auto talk = [&](scope& tasks) -> task<> {
         tasks.spawn(write_and_end, std::ref(ends.a), std::cref(text));
@@ -173,7 +173,49 @@ OURO_TEST_IO("a relay takes off a layer, and its half closes pass it") {
     co_await through_relay(5000);
 }
 
-OURO_TEST_IO("a layer stands on another") { co_await two_layers(); }
+OURO_TEST_IO("a layer stands on another") { co_await two_layers(3000); }
+
+OURO_TEST_IO("a half close ends a layer, then the one below it, then the connection") {
+    auto [a, wire] = stream_pair();
+    put_toy(a);
+    put_toy(a);
+    co_await a.send_all("x");
+    CHECK(a.shutdown(half::send));
+    CHECK(a.shutdown(half::send));
+    const std::string came = co_await receive_all(wire);
+    CHECK(came.size() == 6);  // a record of two bytes, one of the upper end, and the lower end
+    CHECK(came.back() == '\0');
+}
+
+OURO_TEST_IO("the ends of two layers leave though the stream is closed right behind them") {
+    auto [a, wire] = stream_pair();
+    put_toy(a);
+    put_toy(a);
+    co_await a.send_all("x");
+    CHECK(a.shutdown(half::send));
+    a = stream();
+    const std::string came = co_await receive_all(wire);
+    CHECK(came.size() == 6);
+    CHECK(came.back() == '\0');
+}
+
+OURO_TEST_IO("what was lent through a layer may outlive the stream, wherever that was moved") {
+    layered_pair ends = make_layered();
+    co_await ends.b.send_all("lent");
+    lease first = co_await ends.a.recv();
+    CHECK(first.size() > 0);
+    {
+        stream moved = std::move(ends.a);
+        CHECK(moved.handle().leases().held() == 1);
+        lease given_back = std::move(first);
+        given_back.reset();
+        CHECK(moved.handle().leases().held() == 0);
+        co_await ends.b.send_all("lent");
+        first = co_await moved.recv();
+        CHECK(moved.handle().leases().held() == 1);
+    }
+    first.reset();
+}
 
 OURO_TEST("a layer stands single bytes") {
     sim::world::current().split_by(sim::splitting::single_bytes);
@@ -322,6 +364,8 @@ TEST_CASE("streams with layers can be cancelled anywhere") {
         CHECK_MESSAGE(swept.clean(), swept.complaints);
         CHECK(swept.points > 10);
     }
-    const sweep_report swept = cancel_everywhere_on_all([] { return through_relay(60); });
-    CHECK_MESSAGE(swept.clean(), swept.complaints);
+    for (const auto each : {&through_relay, &two_layers}) {
+        const sweep_report swept = cancel_everywhere_on_all([each] { return each(60); });
+        CHECK_MESSAGE(swept.clean(), swept.complaints);
+    }
 }

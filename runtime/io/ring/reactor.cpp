@@ -395,7 +395,9 @@ buffer_pool& uring_reactor::buffers() {
 
 buffer_pool& uring_reactor::own_buffers() {
     if (buffers().supply() != buffer_supply::kernel) return *buffers_;
-    if (!own_buffers_) own_buffers_ = make_plain_buffers(options_);
+    if (own_buffers_) return *own_buffers_;
+    own_buffers_ = make_plain_buffers(options_);
+    buffers_->add_kin(*own_buffers_);
     return *own_buffers_;
 }
 
