@@ -133,6 +133,8 @@ private:
     bool took(std::int32_t result) noexcept override;
     void over(std::int32_t result) noexcept override { tell(result, 0); }
     void lend() noexcept;
+    /// Sends what the layer has to say to what came.
+    void answer() noexcept;
 
     void prepare(io_uring_sqe& entry) noexcept override {
         io_uring_prep_recv(&entry, fd(), space_.data(), space_.size(), 0);
@@ -318,13 +320,20 @@ void wire_op::tell(std::int32_t result, std::uint32_t flags) noexcept {
 
 // Receiving.
 
+void inward::answer() noexcept {
+    if (!of_.on_top().pending().empty()) of_.out().go_on();
+}
+
 bool inward::step() noexcept {
     layer& on = of_.on_top();
     if (on.ready()) {
-        if (what_ == what::lease)
+        if (what_ == what::lease) {
             lend();
-        else
-            over(what_ == what::poll ? POLLIN : on.take(into_));
+            return false;
+        }
+        const int taken = what_ == what::poll ? POLLIN : on.take(into_);
+        answer();
+        over(taken);
         return false;
     }
     space_ = on.space();
@@ -343,7 +352,7 @@ bool inward::took(std::int32_t result) noexcept {
     }
     of_.on_top().received(static_cast<std::size_t>(result));
     OURO_ASSERT((result > 0 || of_.on_top().ready()) && "layer: an end that was received is ready");
-    if (!of_.on_top().pending().empty()) of_.out().go_on();
+    answer();
     if (!asked_->cancel_requested() || of_.on_top().ready()) return true;
     over(-ECANCELED);
     return false;
@@ -358,6 +367,7 @@ void inward::lend() noexcept {
         return;
     }
     const int taken = of_.on_top().take(pool.memory(static_cast<std::uint16_t>(id)));
+    answer();
     if (taken > 0) {
         tell(taken, completion_has_buffer | static_cast<std::uint32_t>(id) << 16);
         return;
