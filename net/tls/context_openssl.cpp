@@ -177,7 +177,9 @@ held<ssl_ctx_st> make_library_context(side which, const protocol_options& option
     SSL_CTX_set_max_proto_version(to, number_of(options.max));
     SSL_CTX_set_options(
         to, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-    SSL_CTX_set_mode(to, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    // A chain is what the file says: else it would be looked for, anew for each handshake.
+    SSL_CTX_set_mode(to, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                             SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_session_cache_mode(to, SSL_SESS_CACHE_OFF);
     if (!options.ciphers.empty() && SSL_CTX_set_cipher_list(to, options.ciphers.c_str()) != 1)
         refuse_option("ciphers: " + options.ciphers);

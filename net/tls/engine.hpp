@@ -96,8 +96,9 @@ public:
     void sent(std::size_t n) noexcept override;
     void end() noexcept override;
 
-    /// New keys for what this side sends; what says so is pending. With `both`, it asks the peer for
-    /// new ones, too. False when it cannot be: TLS 1.2 has none, and after an end or an error.
+    /// New keys for what this side sends; what says so is pending, and leaves with the next send.
+    /// With `both`, it asks the peer for new ones, too. False when it cannot be: TLS 1.2 has none,
+    /// and after an end or an error.
     bool update_keys(bool both) noexcept;
 
     // Questions.

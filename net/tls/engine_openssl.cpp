@@ -456,10 +456,10 @@ void engine::saw_message(bool written, int type, const unsigned char* bytes,
     if (type == SSL3_RT_HEADER) {
         if (written) ++records_sent_;
     } else if (type == SSL3_RT_ALERT && n >= 2) {
-        if (written)
-            alert_sent_ = bytes[1];
-        else if (bytes[0] == SSL3_AL_FATAL)
-            alert_received_ = bytes[1];
+        if (bytes[0] == SSL3_AL_FATAL)
+            (written ? alert_sent_ : alert_received_) = bytes[1];
+        else if (written && done_ && bytes[1] != SSL_AD_CLOSE_NOTIFY)
+            ++quiet_messages_;  // it was asked for what it does not do, such as renegotiation
     } else if (type == SSL3_RT_HANDSHAKE && !written && done_) {
         ++quiet_messages_;
     }

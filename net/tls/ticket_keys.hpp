@@ -29,8 +29,8 @@ public:
     /// A new current key, now. False when no random bytes can be had.
     bool rotate() noexcept;
 
-    /// As SSL_CTX_set_tlsext_ticket_key_evp_cb wants: 1 well, 2 well but renew it, 0 unknown (a full
-    /// handshake follows), -1 failed.
+    /// As SSL_CTX_set_tlsext_ticket_key_evp_cb wants: 1 well, 2 well but renew it, 0 unknown (a
+    /// full handshake follows), -1 failed.
     int prepare(unsigned char* name, unsigned char* iv, evp_cipher_ctx_st* cipher,
                 evp_mac_ctx_st* mac, bool seal) noexcept;
 

@@ -73,30 +73,38 @@ std::string put_gathered(half_of_pair& from, const std::vector<std::string>& par
     return from.drain();
 }
 
-/// The library itself as a server that wants a certificate, so that its ticket is a long one, and
-/// sends short records.
-class library_server {
+/// The library itself at the other end, with bytes in and out. A server wants a certificate, so
+/// that its ticket is a long one.
+class library_end {
 public:
-    explicit library_server(std::size_t record_bytes) {
+    library_end(side which, int version, long record_bytes = 16 * 1024) {
         const identity who = localhost_identity();
-        with_ = hold(SSL_CTX_new(TLS_server_method()));
-        SSL_CTX_use_certificate_chain_file(with_.get(), who.certificate_file.c_str());
-        SSL_CTX_use_PrivateKey_file(with_.get(), who.key_file.c_str(), SSL_FILETYPE_PEM);
-        SSL_CTX_load_verify_locations(with_.get(), shared_tls_ca().ca_file().c_str(), nullptr);
-        SSL_CTX_set_verify(with_.get(), SSL_VERIFY_PEER, nullptr);
-        const unsigned char about[] = "test";
-        SSL_CTX_set_session_id_context(with_.get(), about, sizeof about);
-        SSL_CTX_set_num_tickets(with_.get(), 1);
-        SSL_CTX_set_max_send_fragment(with_.get(), static_cast<long>(record_bytes));
+        const bool serves = which == side::server;
+        with_ = hold(SSL_CTX_new(serves ? TLS_server_method() : TLS_client_method()));
+        SSL_CTX_set_max_proto_version(with_.get(), version);
+        SSL_CTX_set_max_send_fragment(with_.get(), record_bytes);
+        if (serves) {
+            SSL_CTX_use_certificate_chain_file(with_.get(), who.certificate_file.c_str());
+            SSL_CTX_use_PrivateKey_file(with_.get(), who.key_file.c_str(), SSL_FILETYPE_PEM);
+            const std::string ca = shared_tls_ca().ca_file();
+            SSL_CTX_load_verify_locations(with_.get(), ca.c_str(), nullptr);
+            SSL_CTX_set_verify(with_.get(), SSL_VERIFY_PEER, nullptr);
+            const unsigned char about[] = "test";
+            SSL_CTX_set_session_id_context(with_.get(), about, sizeof about);
+            SSL_CTX_set_num_tickets(with_.get(), 1);
+        }
         ssl_ = hold(SSL_new(with_.get()));
         SSL_set_bio(ssl_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-        SSL_set_accept_state(ssl_.get());
+        if (serves)
+            SSL_set_accept_state(ssl_.get());
+        else
+            SSL_set_connect_state(ssl_.get());
     }
 
-    /// What it answers to these bytes.
+    /// What it has to say to these bytes.
     std::string feed(const std::string& bytes) {
         BIO_write(SSL_get_rbio(ssl_.get()), bytes.data(), static_cast<int>(bytes.size()));
-        if (!SSL_is_init_finished(ssl_.get())) SSL_do_handshake(ssl_.get());
+        SSL_do_handshake(ssl_.get());
         char space[4096];
         for (int got = 0; (got = SSL_read(ssl_.get(), space, sizeof space)) > 0;)
             clear.append(space, static_cast<std::size_t>(got));
@@ -106,6 +114,8 @@ public:
             out.append(space, static_cast<std::size_t>(got));
         return out;
     }
+
+    SSL* library() noexcept { return ssl_.get(); }
 
     std::string clear;
 
@@ -120,7 +130,7 @@ TEST_CASE("what is put while a long ticket is on its way follows once it has com
     client_options options = asking();
     options.certificate = shared_tls_ca().issue({.common_name = "long-ticket"});
     const client_context with(options);
-    library_server server(512);
+    library_end server(side::server, TLS1_3_VERSION, 512);
     half_of_pair client(with.make_engine("localhost"));
     client.step();
     client.feed(server.feed(client.drain()));
@@ -142,7 +152,7 @@ TEST_CASE("what is put while a long ticket is on its way follows once it has com
 
     // A peer that leaves it unfinished gets no more than the limit.
     half_of_pair other(with.make_engine("localhost"));
-    library_server stalls(512);
+    library_end stalls(side::server, TLS1_3_VERSION, 512);
     other.step();
     other.feed(stalls.feed(other.drain()));
     const std::string again = stalls.feed(other.drain());
@@ -426,4 +436,46 @@ TEST_CASE("what was agreed on can be asked") {
         CHECK(!about.resumed);
     }
     CHECK(connected(asks_1_2()).server->info().version == tls::version::tls1_2);
+}
+
+TEST_CASE("a renegotiation is refused, and the connection goes on") {
+    library_end client(side::client, TLS1_2_VERSION);
+    half_of_pair server(answers().make_engine());
+    for (std::string out = client.feed(""); !out.empty(); out = client.feed(server.drain()))
+        server.feed(out);
+    REQUIRE(server->handshake_done());
+    SSL_renegotiate(client.library());
+    server.feed(client.feed(""));
+    CHECK(!server->error());
+    CHECK(!server.drain().empty());  // no_renegotiation, a warning
+    CHECK(server.put("still here").size() > 10);
+}
+
+TEST_CASE("a hello in records of one byte is understood") {
+    engine_pair ends(asks(), answers());
+    ends.client.step();
+    const std::string hello = ends.client.drain();
+    std::string cut;
+    for (const char each : hello.substr(5)) {
+        cut += hello.substr(0, 3);
+        cut += '\0';
+        cut += '\1';
+        cut += each;
+    }
+    ends.server.feed(cut);
+    ends.client.feed(ends.server.drain());
+    ends.talk();
+    CHECK(ends.done());
+    check_echo(ends, 100);
+}
+
+TEST_CASE("empty records and warnings in a flood are refused") {
+    for (const std::string& record :
+         {std::string("\x16\3\3\0\0", 5), std::string("\x15\3\3\0\2\1\x5a", 7)}) {
+        half_of_pair server(answers().make_engine());
+        std::string flood;
+        for (int i = 0; i < 1000; ++i) flood += record;
+        server.feed(flood);
+        CHECK(server->error());
+    }
 }

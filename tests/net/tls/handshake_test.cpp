@@ -340,6 +340,32 @@ OURO_TEST_IO("an open connection that is broken into is closed with an alert") {
     CHECK(co_await raw.recv(space) > 0);  // the ticket, and the alert
 }
 
+OURO_TEST_IO("a context is reloaded under load, and nobody notices") {
+    tls::server_context with(tls::serving());
+    auto serve = [](stream wire, const tls::server_context& by) -> task<> {
+        tls::secured client = co_await tls_accept(std::move(wire), by);
+        co_await client.stream.send_all(co_await receive_exactly(client.stream, 4));
+        CHECK(client.stream.shutdown(half::send));
+    };
+    auto ask = [](stream wire) -> task<> {
+        tls::secured server = co_await tls_connect(std::move(wire), asks(), "localhost");
+        co_await server.stream.send_all("ping");
+        CHECK(co_await receive_plain(server.stream) == "ping");
+    };
+    auto load = [&](scope& tasks) -> task<> {
+        for (int i = 0; i < 10; ++i) {
+            auto [near, far] = stream_pair();
+            tasks.spawn(serve, std::move(far), std::cref(with));
+            tasks.spawn(ask, std::move(near));
+            co_await yield();
+            with.reload();
+        }
+    };
+    co_await with_scope(load);
+    CHECK(with.stats().full == 10);
+    CHECK(with.stats().records >= 10);
+}
+
 TEST_CASE("handshakes and streams under TLS can be cancelled anywhere") {
     for (const way_to_receive each : {&read_all_lines, &receive_lent}) {
         const sweep_report swept = cancel_everywhere_on_all([each] { return both_ways(60, each); });
