@@ -151,8 +151,9 @@ std::string failure::text() const {
     return all;
 }
 
-error::error(failure why)
-    : std::system_error(make_error_code(why.what), why.text()),
-      why_(std::make_shared<const failure>(std::move(why))) {}
+error::error(failure why) : std::system_error(make_error_code(why.what)) {
+    std::string text = why.text();
+    said_ = std::make_shared<const said>(said{std::move(why), std::move(text)});
+}
 
 }  // namespace ouro::net::tls

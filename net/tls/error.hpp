@@ -88,10 +88,16 @@ class error : public std::system_error {
 public:
     explicit error(failure why);
 
-    const failure& why() const noexcept { return *why_; }
+    /// What text() of the failure says.
+    const char* what() const noexcept override { return said_->text.c_str(); }
+    const failure& why() const noexcept { return said_->why; }
 
 private:
-    std::shared_ptr<const failure> why_;
+    struct said {
+        failure why;
+        std::string text;
+    };
+    std::shared_ptr<const said> said_;
 };
 
 }  // namespace ouro::net::tls

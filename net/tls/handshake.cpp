@@ -45,6 +45,19 @@ task<result<void>> send_pending(stream& on, engine& by) {
     co_return {};
 }
 
+/// Sending has failed: a peer that gave up has said why before it closed, perhaps.
+task<std::error_code> hear_why(stream& on, engine& by, std::error_code failed) {
+    if (failed != std::errc::broken_pipe && failed != std::errc::connection_reset) co_return failed;
+    while (by.handshake() == engine::progress::more) {
+        const std::span<std::byte> space = by.space();
+        if (space.empty()) co_return failed;
+        const auto got = co_await as_result(on.recv(space));
+        if (!got || *got == 0) co_return failed;
+        by.received(*got);
+    }
+    co_return by.error() ? by.error() : failed;
+}
+
 /// Sends and receives until the engine is done, or has failed and the peer was told.
 task<result<void>> exchange(stream& on, engine& by, semaphore& limit) {
     const auto permit = co_await as_result(limit.acquire());
@@ -53,7 +66,7 @@ task<result<void>> exchange(stream& on, engine& by, semaphore& limit) {
         const engine::progress now = by.handshake();
         const auto sent = co_await send_pending(on, by);
         if (now == engine::progress::failed) co_return by.error();
-        if (!sent) co_return sent;
+        if (!sent) co_return co_await hear_why(on, by, sent.error());
         if (now == engine::progress::done) co_return {};
         const std::span<std::byte> space = by.space();
         if (space.empty()) co_return std::make_error_code(std::errc::not_enough_memory);

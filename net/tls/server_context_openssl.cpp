@@ -74,7 +74,10 @@ struct sealing {
                          EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, int seal) {
         auto* const keys =
             static_cast<ticket_keys*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(connection), place()));
-        return keys->prepare(name, iv, cipher, mac, seal == 1);
+        const int came = keys->prepare(name, iv, cipher, mac, seal == 1);
+        // A TLS 1.3 ticket is used once, so each that is taken is replaced.
+        const bool once = seal == 0 && SSL_version(connection) == TLS1_3_VERSION;
+        return once && came == 1 ? 2 : came;
     }
 };
 

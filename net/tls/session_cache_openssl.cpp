@@ -45,10 +45,9 @@ held<ssl_session_st> session_cache::take(const std::string& key) {
     const place at = known->second;
     held<ssl_session_st> session;
     if (usable(*at->session)) {
-        if (!is_single_use(*at->session)) {
-            SSL_SESSION_up_ref(at->session.get());
-            return held<ssl_session_st>(at->session.get());
-        }
+        // A copy: the library spoils the one that a connection has which does not end well.
+        if (!is_single_use(*at->session))
+            return held<ssl_session_st>(SSL_SESSION_dup(at->session.get()));
         session = std::move(at->session);
     }
     by_key_.erase(known);

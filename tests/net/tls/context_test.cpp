@@ -45,7 +45,7 @@ failure cannot(const server_options& options) {
     try {
         const server_context made(options);
     } catch (const tls::error& problem) {
-        CHECK(problem.what() == problem.why().text());
+        CHECK(std::string(problem.what()) == problem.why().text());
         CHECK(ERR_peek_error() == 0);
         return problem.why();
     }
@@ -264,6 +264,8 @@ TEST_CASE("a session is resumed once, by any worker, for its own host only") {
             std::swap(ends.server, server);
             ends.talk();
             REQUIRE(ends.done());
+            CAPTURE(worker);
+            CAPTURE(static_cast<int>(highest));
             CHECK(ends.server->info().resumed);
         }
         CHECK(!resumes(asks, with, 0, "127.0.0.1"));

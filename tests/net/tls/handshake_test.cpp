@@ -56,9 +56,11 @@ task<> accept_into(stream wire, tls::secured& into) {
 task<secured_pair> make_secured() {
     auto [near, far] = stream_pair();
     secured_pair made;
-    auto accepting = spawn(accept_into, std::move(far), std::ref(made.b));
-    made.a = co_await tls_connect(std::move(near), asks(), "localhost");
-    co_await accepting;
+    auto shake = [&](scope& tasks) -> task<> {
+        tasks.spawn(accept_into, std::move(far), std::ref(made.b));
+        made.a = co_await tls_connect(std::move(near), asks(), "localhost");
+    };
+    co_await with_scope(shake);
     co_return made;
 }
 
