@@ -216,6 +216,19 @@ OURO_TEST_IO("a layer's answer leaves by itself") {
     CHECK(co_await hearing == "x");
 }
 
+OURO_TEST_IO("an answer to what is taken leaves by itself, too") {
+    layered_pair ends = make_layered();
+    ends.on_b->answer_late();
+    ends.on_a->ask();
+    co_await ends.a.send_all("x");
+    auto hearing = spawn(receive_exactly, std::ref(ends.a), std::size_t{1});
+    CHECK(co_await receive_exactly(ends.b, 1) == "x");
+    for (int i = 0; i < 100 && ends.on_a->answers() == 0; ++i) co_await settle();
+    CHECK(ends.on_a->answers() == 1);
+    co_await ends.b.send_all("y");
+    CHECK(co_await hearing == "y");
+}
+
 OURO_TEST_IO("an end of the wire without the layer's own is an error, again and again") {
     auto [wire, far] = stream_pair();
     put_toy(far);

@@ -51,7 +51,7 @@ std::string input_file(const std::string& text) { return ca().write("input.txt",
 /// "sh -c" with the words in their places, for redirections.
 std::vector<std::string> shell(const std::string& line) { return {"sh", "-c", line}; }
 
-/// Takes one connection, and gives back everything until the end of it, or of a line, in upper case.
+/// Takes one connection, and gives back everything until its end, or that of a line, in upper case.
 task<> shout(listener& at, const tls::server_context& with, tls::info& about) {
     stream wire = co_await at.accept();
     tls::secured client = co_await tls_accept(std::move(wire), with);
