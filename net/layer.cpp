@@ -281,6 +281,10 @@ public:
         return 0;
     }
 
+    bool is_idle() const noexcept override {
+        return !in_.busy() && !out_.busy() && (!below_ || below_->is_idle());
+    }
+
     bool leave(int number, std::unique_ptr<passage>& self) noexcept override {
         if (!out_.busy()) return below_ && below_->leave(number, below_);
         out_.be_left(number, std::move(self));

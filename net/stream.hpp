@@ -63,7 +63,8 @@ public:
 
     /// Gives it up: the worker forgets the descriptor, which is blocking again if it was made
     /// non-blocking here. How a connection goes to another worker, where adopt() takes it over:
-    /// `spawn_on(1, serve, client.release())`. Nothing may be in flight.
+    /// `spawn_on(1, serve, client.release())`. Nothing may be in flight, what a layer sends by
+    /// itself included: a layer ends here.
     int release() noexcept { return fd_.release(); }
 
     bool is_open() const noexcept { return fd_.is_open(); }

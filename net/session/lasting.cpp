@@ -6,6 +6,7 @@
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/timeout.hpp>
 
+#include <exception>
 #include <new>
 #include <utility>
 
@@ -158,6 +159,22 @@ std::error_code lasting_connection::refuse(std::error_code code, std::string_vie
         said_.words.clear();
     }
     return code;
+}
+
+std::error_code lasting_connection::refuse_thrown(std::string_view whom) {
+    const std::string words = std::string(whom) + ": ";
+    const std::error_code no_code = make_error_code(std::errc::state_not_recoverable);
+    try {
+        throw;
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (const std::system_error& failure) {
+        return refuse(failure.code(), words + words_of(failure));
+    } catch (const std::exception& failure) {
+        return refuse(no_code, words + failure.what());
+    } catch (...) {
+        return refuse(no_code, words);
+    }
 }
 
 // Moving.

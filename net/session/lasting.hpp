@@ -149,6 +149,9 @@ protected:
     reader& in() noexcept { return *in_; }
     /// Remembers in which words the attempt under way is failing. Returns the code.
     std::error_code refuse(std::error_code code, std::string_view words) noexcept;
+    /// The same for a `catch (...)`: what was thrown by `whom`, "whom: its words". Passes on
+    /// std::bad_alloc.
+    std::error_code refuse_thrown(std::string_view whom);
     /// What was remembered in the attempt under way.
     lasting_failure& said() noexcept { return said_; }
 

@@ -45,6 +45,9 @@ public:
     /// -errno. May close `on`, and itself with it.
     virtual int shutdown(descriptor& on, int how) noexcept = 0;
 
+    /// Whether nothing of its own is in flight, so that it may end while the number lives on.
+    virtual bool is_idle() const noexcept { return true; }
+
     /// `number` is about to be closed; no operation on it is in flight. True when something is left
     /// to be done there: then it has taken over `self` and the number, and closes that in the end.
     virtual bool leave(int number, std::unique_ptr<passage>& self) noexcept;

@@ -49,6 +49,8 @@ int descriptor::release() noexcept {
     if (!idle()) misused("released while a task sends or receives on it: end that task first");
     if (!is_open()) return -1;
     if (!at_home()) misused("released on another worker than its own");
+    if (through_ && !through_->is_idle())
+        misused("released while its layer still sends: close it, which waits for that");
     leases_.forget();
     through_.reset();
     executor::current("a socket or file").io().forget(number_);

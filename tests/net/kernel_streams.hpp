@@ -5,7 +5,7 @@
 #include <ouro/runtime/error.hpp>
 
 #include <fcntl.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -37,10 +37,8 @@ inline pipe_streams stream_pipe(int flags = O_CLOEXEC) {
 
 /// A file without a name that holds `text`, with its offset at the beginning.
 inline int file_with(std::string_view text) {
-    char path[] = "/tmp/ouro_stream_XXXXXX";
-    const int fd = ::mkostemp(path, O_CLOEXEC);
+    const int fd = ::memfd_create("ouro stream", MFD_CLOEXEC);
     if (fd < 0) throw_error(error_of(-errno));
-    ::unlink(path);
     if (::write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
         throw_error(error_of(-errno));
     ::lseek(fd, 0, SEEK_SET);

@@ -8,6 +8,7 @@
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/time/sleep.hpp>
+#include <ouro/runtime/timeout.hpp>
 
 #include <memory>
 #include <new>

@@ -8,6 +8,8 @@
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/timeout.hpp>
 
+#include <doctest/doctest.h>
+
 #include <charconv>
 #include <optional>
 #include <string>

@@ -1,5 +1,6 @@
 #include "line_session.hpp"
 #include "sockets.hpp"
+#include "toy_layer.hpp"
 #include <ouro/net/bytes/reader.hpp>
 #include <ouro/net/bytes/writer.hpp>
 #include <ouro/net/pool/pool.hpp>
@@ -10,10 +11,12 @@
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/testing/run.hpp>
 #include <ouro/runtime/time/sleep.hpp>
+#include <ouro/runtime/timeout.hpp>
 #include <ouro/tests/dies.hpp>
 
 #include <array>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -131,12 +134,24 @@ task<> release_in_use() {
     co_await waiting;
 }
 
+// More than a socket takes waits before the layer's end, and the peer does not read.
+task<> release_while_a_layer_sends() {
+    auto [ours, theirs] = stream_pair();
+    auto layer = std::make_unique<toy_layer>();
+    for (int i = 0; i < 5'000'000; ++i) layer->ask();
+    ours.put_layer(std::move(layer));
+    static_cast<void>(ours.shutdown(half::send));
+    co_await sleep_for(1ms);
+    ours.release();
+}
+
 }  // namespace
 
 TEST_CASE("moving, destroying and releasing a stream in use say what to do, on every reactor") {
     CHECK(asserts_everywhere("moved while a task sends or receives on it", move_in_use));
     CHECK(asserts_everywhere("co_await close(), or end that task first", destroy_in_use));
     CHECK(asserts_everywhere("released while a task sends or receives on it", release_in_use));
+    CHECK(asserts_everywhere("released while its layer still sends", release_while_a_layer_sends));
 }
 
 namespace {

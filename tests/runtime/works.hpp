@@ -36,10 +36,10 @@
 #include <ouro/tests/runtime/io/sockets.hpp>
 #include <ouro/tests/work.hpp>
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -151,10 +151,8 @@ inline task<> close_under_a_receive() {
 
 inline task<> use_a_file() {
     begin_shortage();
-    std::string path = "/tmp/ouro-short-XXXXXX";
-    const int fd = ::mkstemp(path.data());
+    const int fd = ::memfd_create("ouro short", MFD_CLOEXEC);
     expect(fd >= 0, "no file");
-    ::unlink(path.c_str());
     file one{descriptor(fd)};
     file null = co_await file::open("/dev/null", O_RDONLY);
     std::array<std::byte, 16> space;

@@ -2,12 +2,10 @@
 
 #include <ouro/kv/memcached/error.hpp>
 #include <ouro/net/connect.hpp>
-#include <ouro/net/session/thrown.hpp>
 #include <ouro/runtime/as_result.hpp>
 
 #include <algorithm>
 #include <array>
-#include <new>
 #include <string_view>
 #include <utility>
 
@@ -145,23 +143,12 @@ task<credentials> session::login() {
 }
 
 task<std::error_code> session::identify() {
-    std::error_code code;
-    std::string words = "credentials: ";
     try {
         who_ = co_await login();
-        co_return std::error_code();
-    } catch (const std::bad_alloc&) {
-        throw;
-    } catch (const std::system_error& failure) {
-        code = failure.code();
-        words += net::words_of(failure);
-    } catch (const std::exception& failure) {
-        code = make_error_code(std::errc::state_not_recoverable);
-        words += failure.what();
     } catch (...) {
-        code = make_error_code(std::errc::state_not_recoverable);
+        co_return refuse_thrown("credentials");
     }
-    co_return refuse(code, words);
+    co_return std::error_code();
 }
 
 task<std::error_code> session::authenticate() {

@@ -3,14 +3,12 @@
 #include <ouro/kv/redis/connection/call.hpp>
 #include <ouro/kv/redis/connection/session.hpp>
 #include <ouro/kv/redis/error.hpp>
-#include <ouro/net/session/thrown.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/log.hpp>
 #include <ouro/runtime/timeout.hpp>
 
 #include <algorithm>
 #include <chrono>
-#include <new>
 #include <string>
 #include <utility>
 
@@ -22,24 +20,13 @@ task<credentials> session::login() {
 }
 
 task<std::error_code> session::identify() {
-    std::error_code code;
-    std::string words = "credentials: ";
     try {
         who_ = co_await login();
         note_validity(who_);
-        co_return std::error_code();
-    } catch (const std::bad_alloc&) {
-        throw;
-    } catch (const std::system_error& failure) {
-        code = failure.code();
-        words += net::words_of(failure);
-    } catch (const std::exception& failure) {
-        code = make_error_code(std::errc::state_not_recoverable);
-        words += failure.what();
     } catch (...) {
-        code = make_error_code(std::errc::state_not_recoverable);
+        co_return refuse_thrown("credentials");
     }
-    co_return refuse(code, words);
+    co_return std::error_code();
 }
 
 task<> session::reauthenticate() {
