@@ -7,16 +7,19 @@
 //     after that has taken them: they leave with the next send.
 //  3. What the layer wants to send upon a receive (an answer, an alert) leaves at once, or behind
 //     the send that is in flight. Nobody awaits it: a stream that is closed meanwhile leaves its
-//     number and this behind until it has left, or has not gone on for `patience_max` turns, since
-//     the peer does not read.
+//     number and this behind until it has left, or has not gone on for `patience`, since the peer
+//     does not read. A program that ends waits for that, too.
 //  4. A peer that makes the layer receive or send again and again gets no more than `rounds_max`
 //     rounds in a turn.
 //  5. The end of a layer that stands on another is what that one sends last before its own end.
 #include <ouro/net/layer.hpp>
 
 #include <ouro/net/stream.hpp>
+#include <ouro/runtime/clock.hpp>
+#include <ouro/runtime/duration.hpp>
 #include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/engine/passage.hpp>
+#include <ouro/runtime/engine/timers.hpp>
 #include <ouro/runtime/io/io_await.hpp>
 
 #include <liburing.h>
@@ -26,6 +29,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstdint>
 #include <utility>
@@ -34,7 +38,7 @@ namespace ouro::net {
 namespace {
 
 constexpr int rounds_max = 8;
-constexpr int patience_max = 8;
+constexpr duration patience = std::chrono::seconds(3);
 constexpr std::size_t bytes_per_call_max = 1U << 30;
 
 template <class T>
@@ -93,7 +97,7 @@ protected:
     op* asked_ = nullptr;
 
 private:
-    void flush() noexcept override { advance(); }
+    void flush() noexcept final { advance(); }
     void completed(std::int32_t result, std::uint32_t) noexcept final {
         if (submitting_)
             result_ = result;
@@ -134,6 +138,8 @@ private:
     bool took(std::int32_t result) noexcept override;
     void over(std::int32_t result) noexcept override { tell(result, 0); }
     void lend() noexcept;
+    /// Sends what the layer has to say to what came.
+    void answer() noexcept;
 
     void prepare(io_uring_sqe& entry) noexcept override {
         io_uring_prep_recv(&entry, fd(), space_.data(), space_.size(), 0);
@@ -148,7 +154,7 @@ private:
     std::span<std::byte> space_;  // the layer's
 };
 
-class outward final : public wire_op {
+class outward final : public wire_op, private timer {
 public:
     explicit outward(layered& of) noexcept : wire_op(of, readiness::writable) {}
 
@@ -191,18 +197,20 @@ public:
     void be_left(int number, std::unique_ptr<passage> self) noexcept {
         left_ = std::move(self);
         left_number_ = number;
-        patience_ = patience_max;
-        executor::current().at_turn_end(*this);
+        be_patient();
     }
 
 private:
-    void flush() noexcept override {
-        if (!in_flight())
-            advance();
-        else if (--patience_ > 0)
-            executor::current().at_turn_end(*this);
-        else
+    void be_patient() noexcept {
+        if (armed()) executor::current().timers().disarm(*this);
+        const time_point until = after(clock::now(), patience);
+        executor::current().timers().arm(*this, until.time_since_epoch().count());
+    }
+    void fire() noexcept override {
+        if (in_flight())
             request_cancel();
+        else
+            be_patient();  // its turn comes at the end of this one
     }
     bool step() noexcept override;
     bool took(std::int32_t result) noexcept override;
@@ -238,7 +246,6 @@ private:
     bool shut_ = false;
     std::unique_ptr<passage> left_;
     int left_number_ = -1;
-    int patience_ = 0;  // turns that what is left may take without going on
 };
 
 class layered final : public passage {
@@ -337,13 +344,20 @@ void wire_op::tell(std::int32_t result, std::uint32_t flags) noexcept {
 
 // Receiving.
 
+void inward::answer() noexcept {
+    if (!of_.on_top().pending().empty()) of_.out().go_on();
+}
+
 bool inward::step() noexcept {
     layer& on = of_.on_top();
     if (on.ready()) {
-        if (what_ == what::lease)
+        if (what_ == what::lease) {
             lend();
-        else
-            over(what_ == what::poll ? POLLIN : on.take(into_));
+            return false;
+        }
+        const int taken = what_ == what::poll ? POLLIN : on.take(into_);
+        answer();
+        over(taken);
         return false;
     }
     space_ = on.space();
@@ -362,7 +376,7 @@ bool inward::took(std::int32_t result) noexcept {
     }
     of_.on_top().received(static_cast<std::size_t>(result));
     OURO_ASSERT((result > 0 || of_.on_top().ready()) && "layer: an end that was received is ready");
-    if (!of_.on_top().pending().empty()) of_.out().go_on();
+    answer();
     if (!asked_->cancel_requested() || of_.on_top().ready()) return true;
     over(-ECANCELED);
     return false;
@@ -377,6 +391,7 @@ void inward::lend() noexcept {
         return;
     }
     const int taken = of_.on_top().take(pool.memory(static_cast<std::uint16_t>(id)));
+    answer();
     if (taken > 0) {
         tell(taken, completion_has_buffer | static_cast<std::uint32_t>(id) << 16);
         return;
@@ -394,10 +409,6 @@ bool outward::step() noexcept {
         wire_ = wire_.first(std::min(wire_.size(), bytes_per_call_max));
         return done_at_once();
     }
-    if (left_) {
-        over(0);
-        return false;
-    }
     if (asked_) {
         if (polls_) {
             polling_ = true;
@@ -411,11 +422,13 @@ bool outward::step() noexcept {
         over(taken_);
         return false;
     }
-    if (ending_ < 0 || shut_) return false;
-    shut_ = true;
-    on.end();
-    if (!on.pending().empty()) return true;
-    of_.shut_wire(fd(), ending_);
+    if (ending_ >= 0 && !shut_) {
+        shut_ = true;
+        on.end();
+        if (!on.pending().empty()) return true;
+        of_.shut_wire(fd(), ending_);
+    }
+    if (left_) over(0);
     return false;
 }
 
@@ -426,7 +439,7 @@ bool outward::took(std::int32_t result) noexcept {
     }
     if (result > 0) {
         of_.on_top().sent(static_cast<std::size_t>(result));
-        patience_ = patience_max;
+        if (left_) be_patient();
         const bool stopped = asked_ ? asked_->cancel_requested() : cancel_requested();
         if (!stopped || of_.on_top().pending().empty()) {
             if (shut_ && of_.on_top().pending().empty()) of_.shut_wire(fd(), ending_);
@@ -444,6 +457,7 @@ void outward::over(std::int32_t result) noexcept {
         tell(result == -ECANCELED && taken_ > 0 ? taken_ : result, 0);
     } else if (left_) {
         if (flusher::linked()) flusher::unlink();
+        if (armed()) executor::current().timers().disarm(*this);
         const auto self = std::move(left_);  // goes with the end of this
         close_inherited(left_number_, of_.take_below());
     }

@@ -29,7 +29,8 @@ public:
 
     /// Moves clear bytes to `into`, at least one, and answers how many. 0: the other side has ended
     /// well. -EAGAIN: more has to be received first. Anything else (-EPROTO; -ECONNRESET for an end
-    /// in the middle) ends the receive with that error, and each later one.
+    /// in the middle) ends the receive with that error, and each later one. Like `received`, it may
+    /// leave something pending: an answer to what it read, an alert.
     virtual int take(std::span<std::byte> into) noexcept = 0;
     /// True when `take` would not answer -EAGAIN.
     virtual bool ready() noexcept = 0;

@@ -67,10 +67,12 @@ class House:
 # A wire file turns bytes into values and back; it knows no socket, clock or coroutine.
 WIRE = re.compile(r"/wire/|^http/h1/(parser|chunked)\b"
                   r"|^kv/redis/(error|value)\.|^kv/memcached/(error|key)\."
+                  r"|^net/tls/(engine|certificate)(_openssl)?\."
+                  r"|^net/tls/(error|figures|info|openssl)\."
                   r"|^db/postgres/codec")
 # A wire file may know these of the crates below.
-WIRE_BELOW = re.compile(r"^(runtime/(result|error|check|engine/frame_pool)|net/bytes/buffer"
-                        r"|net/session/fate)\.hpp$")
+WIRE_BELOW = re.compile(r"^(runtime/(result|error|check|duration|engine/(counter|frame_pool))"
+                        r"|net/(layer|bytes/(buffer|chunk)|session/fate))\.hpp$")
 # The protocol crates may know these of the runtime.
 PROTOCOL_BELOW = re.compile(r"^runtime/([^/]+|(engine|time|sync)/.*)$")
 
@@ -92,7 +94,8 @@ def why_not(name, target, public):
         return None
     if WIRE.search(name):
         if there == here:
-            return None if WIRE.search(target) else "a wire file includes wire files only"
+            known = WIRE.search(target) or WIRE_BELOW.match(target)
+            return None if known else "a wire file includes wire files only"
         known = WIRE_BELOW.match(target)
         return None if known else "a wire file knows no socket, clock or coroutine"
     if there == here:

@@ -258,6 +258,19 @@ OURO_TEST_IO("a layer's answer leaves by itself") {
     CHECK(co_await hearing == "x");
 }
 
+OURO_TEST_IO("an answer to what is taken leaves by itself, too") {
+    layered_pair ends = make_layered();
+    ends.on_b->answer_late();
+    ends.on_a->ask();
+    co_await ends.a.send_all("x");
+    auto hearing = spawn(receive_exactly, std::ref(ends.a), std::size_t{1});
+    CHECK(co_await receive_exactly(ends.b, 1) == "x");
+    for (int i = 0; i < 100 && ends.on_a->answers() == 0; ++i) co_await settle();
+    CHECK(ends.on_a->answers() == 1);
+    co_await ends.b.send_all("y");
+    CHECK(co_await hearing == "y");
+}
+
 OURO_TEST_IO("an end of the wire without the layer's own is an error, again and again") {
     auto [wire, far] = stream_pair();
     put_toy(far);
@@ -324,6 +337,20 @@ OURO_TEST_IO("a stream whose peer does not read can be closed with an end pendin
     co_await settle();
     co_await ends.a.close();
     CHECK(!ends.a.is_open());
+}
+
+OURO_TEST_IO("an end behind a full socket reaches a peer that reads late") {
+    layered_pair ends = make_layered();
+    ends.a.set_send_buffer_bytes(4096);
+    const std::string much(1'000'000, 'm');
+    const auto sent = co_await as_result(timeout(1ms, ends.a.send_all(much)));
+    CHECK(sent.error() == errc::timed_out);
+    CHECK(ends.a.shutdown(half::send));
+    co_await ends.a.close();
+    for (int turns = 0; turns < 50; ++turns) co_await yield();
+    const std::string came = co_await receive_all(ends.b);
+    CHECK(!came.empty());
+    CHECK(came.size() < much.size());
 }
 
 OURO_TEST_IO("a writer that dies with a send in flight leaves layer and number to it") {

@@ -20,6 +20,7 @@ public:
 
     int take(std::span<std::byte> into) noexcept override {
         if (clear_.empty()) return broken_ ? broken_ : ended_ ? 0 : -EAGAIN;
+        for (; owed_ > 0; --owed_) wire_.push_back(answer);
         const std::size_t n = std::min(into.size(), clear_.size());
         std::copy_n(clear_.begin(), n, into.begin());
         clear_.erase(clear_.begin(), clear_.begin() + static_cast<std::ptrdiff_t>(n));
@@ -62,6 +63,8 @@ public:
     /// Has the other side answer, when something is sent.
     void ask() { wire_.push_back(question); }
     int answers() const noexcept { return answers_; }
+    /// Answers only when clear bytes are taken, as a layer does that looks no further before.
+    void answer_late() noexcept { late_ = true; }
 
 private:
     static std::byte mask(std::size_t at) noexcept { return static_cast<std::byte>(at * 7 + 1); }
@@ -74,7 +77,10 @@ private:
         } else if (each == the_end) {
             ended_ = true;
         } else if (each == question) {
-            wire_.push_back(answer);
+            if (late_)
+                ++owed_;
+            else
+                wire_.push_back(answer);
         } else if (each == answer) {
             ++answers_;
         } else if (static_cast<std::size_t>(each) <= record_max) {
@@ -87,8 +93,8 @@ private:
     std::vector<std::byte> clear_, wire_;
     std::array<std::byte, 64> space_;
     std::size_t sent_ = 0, put_ = 0, taken_ = 0, left_ = 0;
-    int broken_ = 0, answers_ = 0;
-    bool ended_ = false;
+    int broken_ = 0, answers_ = 0, owed_ = 0;
+    bool ended_ = false, late_ = false;
 };
 
 }  // namespace ouro::net

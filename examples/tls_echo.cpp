@@ -1,0 +1,55 @@
+// tls_echo: an echo server under TLS. The echo is that of a clear stream.
+//
+//   tls_echo --listen 127.0.0.1:7443 --cert cert.pem --key key.pem
+
+#include "arguments.hpp"
+#include <ouro/net/server.hpp>
+#include <ouro/net/tls/handshake.hpp>
+#include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/run.hpp>
+
+#include <array>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+using namespace ouro;
+
+namespace {
+
+task<> echo(net::stream client) {
+    std::array<std::byte, 16 * 1024> block;
+    while (const std::size_t got = co_await client.recv(block))
+        co_await client.send_all(std::span(block).first(got));
+    client.shutdown(net::half::send).value();  // says that it is the end
+}
+
+task<> serve(net::endpoint where, const net::tls::server_context& secrets) {
+    auto secured_echo = [&secrets](net::stream client) -> task<> {
+        auto made = co_await as_result(net::tls_accept(std::move(client), secrets));
+        if (!made)
+            std::fprintf(stderr, "%s\n", made.error_text().c_str());
+        else
+            co_await echo(std::move(made->stream));
+    };
+    net::server front(where);
+    std::printf("listening on %s\n", front.local().to_string().c_str());
+    std::fflush(stdout);
+    co_await front.serve(secured_echo);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+    const examples::arguments given(argc, argv, {"listen", "cert", "key"});
+    const auto where = net::endpoint::parse(given.text("listen", "127.0.0.1:7443"));
+    if (!where) examples::wrong_usage("--listen needs an address such as 127.0.0.1:7443");
+    net::tls::server_options options;
+    options.identities = {{.certificate_file = given.text("cert", "cert.pem"),
+                           .key_file = given.text("key", "key.pem")}};
+    const net::tls::server_context secrets(options);
+    return run(serve(*where, secrets));
+} catch (const std::exception& problem) {
+    std::fprintf(stderr, "%s\n", problem.what());  // which file, and what is wrong with it
+    return 1;
+}
