@@ -1,6 +1,7 @@
 // tls_echo: an echo server under TLS. The echo is that of a clear stream.
 //
-//   tls_echo --listen 127.0.0.1:7443 --cert cert.pem --key key.pem
+//   tls_echo --listen 127.0.0.1:7443 --cert cert.pem --key key.pem [--buffers own|lent]
+//            [--reactor uring]
 
 #include "arguments.hpp"
 #include <ouro/net/server.hpp>
@@ -24,13 +25,23 @@ task<> echo(net::stream client) {
     client.shutdown(net::half::send).value();  // says that it is the end
 }
 
-task<> serve(net::endpoint where, const net::tls::server_context& secrets) {
-    auto secured_echo = [&secrets](net::stream client) -> task<> {
+/// An idle connection then holds no buffer.
+task<> echo_lent(net::stream client) {
+    for (;;) {
+        const auto got = co_await client.recv();
+        if (got.empty()) break;
+        co_await client.send_all(got.data());
+    }
+    client.shutdown(net::half::send).value();
+}
+
+task<> serve(net::endpoint where, const net::tls::server_context& secrets, bool lend) {
+    auto secured_echo = [&secrets, lend](net::stream client) -> task<> {
         auto made = co_await as_result(net::tls_accept(std::move(client), secrets));
         if (!made)
             std::fprintf(stderr, "%s\n", made.error_text().c_str());
         else
-            co_await echo(std::move(made->stream));
+            co_await (lend ? echo_lent : echo)(std::move(made->stream));
     };
     net::server front(where);
     std::printf("listening on %s\n", front.local().to_string().c_str());
@@ -41,14 +52,19 @@ task<> serve(net::endpoint where, const net::tls::server_context& secrets) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-    const examples::arguments given(argc, argv, {"listen", "cert", "key"});
+    const examples::arguments given(argc, argv, {"listen", "cert", "key", "buffers", "reactor"});
     const auto where = net::endpoint::parse(given.text("listen", "127.0.0.1:7443"));
     if (!where) examples::wrong_usage("--listen needs an address such as 127.0.0.1:7443");
+    const bool lend = given.choice("buffers", "own", {"own", "lent"}) == "lent";
+    const std::string reactor = given.choice("reactor", "auto", {"auto", "uring", "epoll"});
+    runtime_options how;
+    if (reactor != "auto")
+        how.reactor.kind = reactor == "uring" ? reactor_kind::uring : reactor_kind::epoll;
     net::tls::server_options options;
     options.identities = {{.certificate_file = given.text("cert", "cert.pem"),
                            .key_file = given.text("key", "key.pem")}};
     const net::tls::server_context secrets(options);
-    return run(serve(*where, secrets));
+    return run(serve(*where, secrets, lend), how);
 } catch (const std::exception& problem) {
     std::fprintf(stderr, "%s\n", problem.what());  // which file, and what is wrong with it
     return 1;
