@@ -5,8 +5,9 @@
 //   tls_record tls_bulk_receive --seconds 1  SSL_read of 16 KiB
 //   {"operations": …, "wall_ns": …, "cpu_ns": …, "bytes": …}
 //
-// It is the floor of whatever a server that uses OpenSSL adds to a clear one: no socket, no event
-// loop, one connection whose keys and buffers stay in the cache. Only the server's side is timed:
+// It is the floor of whatever a server that uses OpenSSL adds to a clear one: no socket and no event
+// loop. --connections 64 has as many take turns, as those of a server do: what a connection keeps
+// is then no longer in the nearest cache. Only the server's side is timed:
 // a batch of records is made by the client beforehand, and what the server wrote is opened and
 // compared afterwards. TLS 1.3, AES-256-GCM, buffers kept.
 
@@ -28,6 +29,7 @@
 
 enum {
     record_bytes = 16 * 1024,
+    peers_max = 64,
     overhead = 64,      // of a record, at most
     batch_of_64 = 256,  // records
     batch_of_16k = 16,
@@ -111,7 +113,8 @@ static void shake_hands(SSL* client, SSL* server) {
 
 struct run {
     const struct work* work;
-    SSL *client, *server;
+    SSL *clients[peers_max], *servers[peers_max];
+    int peers;
     unsigned char *clear, *wire, *into;
     size_t* sizes;  // of the records in `wire`
     size_t made;    // bytes in `wire`
@@ -123,10 +126,11 @@ static void make_records(struct run* run) {
     const struct work* work = run->work;
     run->made = 0;
     for (int i = 0; i < work->batch; i++) {
+        SSL* client = run->clients[i % run->peers];
         size_t written = 0;
-        expect(SSL_write_ex(run->client, run->clear, work->bytes, &written) == 1, "the client");
+        expect(SSL_write_ex(client, run->clear, work->bytes, &written) == 1, "the client");
         const int got =
-            BIO_read(SSL_get_wbio(run->client), run->wire + run->made, (int)place_bytes(work));
+            BIO_read(SSL_get_wbio(client), run->wire + run->made, (int)place_bytes(work));
         expect(got > 0, "the client's record");
         run->sizes[i] = (size_t)got;
         run->made += (size_t)got;
@@ -139,20 +143,21 @@ static void serve_batch(struct run* run) {
     const struct work* work = run->work;
     size_t at = 0, out = 0;
     for (int i = 0; i < work->batch; i++) {
+        SSL* server = run->servers[i % run->peers];
         size_t got = work->bytes, written = 0;
         if (work->reads) {
-            BIO_write(SSL_get_rbio(run->server), run->wire + at, (int)run->sizes[i]);
+            BIO_write(SSL_get_rbio(server), run->wire + at, (int)run->sizes[i]);
             at += run->sizes[i];
-            expect(SSL_read_ex(run->server, run->into, record_bytes, &got) == 1, "SSL_read");
+            expect(SSL_read_ex(server, run->into, record_bytes, &got) == 1, "SSL_read");
         }
         if (!work->writes) continue;
         const unsigned char* from = work->reads ? run->into : run->clear;
-        expect(SSL_write_ex(run->server, from, got, &written) == 1, "SSL_write");
+        expect(SSL_write_ex(server, from, got, &written) == 1, "SSL_write");
         // Behind what is still to be read: a record that is answered is as long as its answer.
-        const int taken =
-            BIO_read(SSL_get_wbio(run->server), run->wire + out, (int)place_bytes(work));
+        const int taken = BIO_read(SSL_get_wbio(server), run->wire + out, (int)place_bytes(work));
         expect(taken > 0, "a record");
         out += (size_t)taken;
+        run->sizes[i] = (size_t)taken;
     }
     run->made = out;
 }
@@ -163,28 +168,32 @@ static void check_batch(struct run* run) {
         expect(memcmp(run->into, run->clear, work->bytes) == 0, "a record differs");
         return;
     }
-    expect(BIO_write(SSL_get_rbio(run->client), run->wire, (int)run->made) == (int)run->made,
-           "memory");
+    const unsigned char* wire = run->wire;
     for (int i = 0; i < work->batch; i++) {
+        SSL* client = run->clients[i % run->peers];
         size_t got = 0;
+        BIO_write(SSL_get_rbio(client), wire, (int)run->sizes[i]);
+        wire += run->sizes[i];
         memset(run->into, 0, work->bytes);
-        expect(SSL_read_ex(run->client, run->into, record_bytes, &got) == 1 && got == work->bytes &&
+        expect(SSL_read_ex(client, run->into, record_bytes, &got) == 1 && got == work->bytes &&
                    memcmp(run->into, run->clear, got) == 0,
                "a record differs");
     }
 }
 
-static void measure(const struct work* work, double seconds) {
-    struct run run = {.work = work,
-                      .client = make_side(TLS_client_method(), false),
-                      .server = make_side(TLS_server_method(), true)};
+static void measure(const struct work* work, double seconds, int peers) {
+    struct run run = {.work = work, .peers = peers};
     const size_t batch = (size_t)work->batch;
     run.clear = checked(malloc(work->bytes));
     run.into = checked(malloc(record_bytes));
     run.wire = checked(malloc(batch * place_bytes(work)));
     run.sizes = checked(calloc(batch, sizeof *run.sizes));
     fill_random(run.clear, work->bytes);
-    shake_hands(run.client, run.server);
+    for (int i = 0; i < peers; i++) {
+        run.clients[i] = make_side(TLS_client_method(), false);
+        run.servers[i] = make_side(TLS_server_method(), true);
+        shake_hands(run.clients[i], run.servers[i]);
+    }
 
     const uint64_t start_ns = now_ns(), warm_ns = (uint64_t)(seconds * 1e9 / 5);
     const uint64_t whole_ns = (uint64_t)(seconds * 1e9);
@@ -207,15 +216,19 @@ static void measure(const struct work* work, double seconds) {
 
 int main(int argc, char** argv) {
     static double seconds = 1;
-    const struct option known[] = {{"--seconds", option_number, &seconds, 0.01, seconds_max, NULL},
-                                   {0}};
+    static int peers = 1;
+    const struct option known[] = {
+        {"--seconds", option_number, &seconds, 0.01, seconds_max, NULL},
+        {"--connections", option_count, &peers, 1, peers_max, NULL},
+        {0},
+    };
     static const char help[] =
-        "usage: tls_record WORK [--seconds 1]\n"
+        "usage: tls_record WORK [--seconds 1] [--connections 1]\n"
         "WORK is tls_echo_64, tls_bulk_receive or tls_bulk_send\n";
     parse_options(known, help, argc > 1 ? argc - 1 : argc, argc > 1 ? argv + 1 : argv);
     for (size_t i = 0; argc > 1 && i < sizeof works / sizeof *works; i++) {
         if (strcmp(argv[1], works[i].name) != 0) continue;
-        measure(&works[i], seconds);
+        measure(&works[i], seconds, peers);
         return 0;
     }
     wrong_usage("which work?");

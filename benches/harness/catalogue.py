@@ -176,6 +176,12 @@ WORKS = (
     tls_handshakes("full_1_2", "full TLS 1.2", quick=False, tls12=True),
     tls_handshakes("resumed_1_2", "resumed TLS 1.2", quick=False, tls12=True, resume=True),
     Work(
+        "tls_instructions_64", "tls",
+        "user-space instructions per TLS echo, 64 B, 64 connections (callgrind)", "instructions",
+        contender.TLS_INSTRUCTIONS, ("instructions",), {"connections": 64, "tls": True}, seconds=0,
+        rounds_max=1,
+    ),
+    Work(
         "tls_idle", "tls", "private memory per idle TLS connection, 2000 connections", "memory",
         contender.TLS_IDLE, ("bytes",), {"connections": 2000, "tls": True}, seconds=0, quick=True,
         rounds_max=1,

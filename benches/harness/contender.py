@@ -120,17 +120,24 @@ def tls_inside(name, role, program, extra=""):
     return Contender(name, role, command, "floor record", kind="inprocess")
 
 
-TLS_RECORD = tls_inside("floor record", "floor", "tls_record")
-TLS_ENGINE = tls_inside("ouro engine", "ours", "tls_engine", "--cert {cert} --key {key}")
+def tls_records(connections):
+    """OpenSSL's alone, and those of our engine."""
+    options = f"--connections {connections}"
+    return (
+        tls_inside("floor record", "floor", "tls_record", options),
+        tls_inside("ouro engine", "ours", "tls_engine", f"{options} --cert {{cert}} --key {{key}}"),
+    )
+
+
 TLS_ASIO = rival("Asio epoll", "asio_tls", f"{{rivals}}/asio_tls_echo_epoll {{port}} {SECRETS}")
 TLS_GO = rival("Go", "go", f"{{rivals}}/go_echo {{port}} {SECRETS}")
 TLS_ECHO = (
     tls_floor("echo"),
-    TLS_RECORD,
+    tls_records(64)[0],
     *tls_ours("examples/tls_echo"),
     *(replace(ours(reactor, "echo_server", name="ouro clear"), clear=True, floor="")
       for reactor in ("uring", "epoll")),
-    TLS_ENGINE,
+    tls_records(64)[1],
     TLS_ASIO,
     rival("Asio uring", "asio_tls", f"{{rivals}}/asio_tls_echo_uring {{port}} {SECRETS}",
           quick=False),
@@ -144,9 +151,9 @@ def tls_bulk(mode):
     return (
         tls_floor(mode),
         SPEED,
-        TLS_RECORD,
+        tls_records(1)[0],
         *tls_ours("benches/tls_flow", f"--mode {mode}"),
-        TLS_ENGINE,
+        tls_records(1)[1],
     )
 
 
@@ -156,6 +163,7 @@ TLS_HANDSHAKES = (
     rival("nginx", "nginx", f"{{rivals}}/nginx_tls {{port}} {SECRETS}"),
     replace(TLS_GO, quick=False),
 )
+TLS_INSTRUCTIONS = (tls_floor("echo"), *tls_ours("examples/tls_echo"))
 TLS_IDLE = (
     tls_floor("echo"),
     *tls_ours("examples/tls_echo", LENT, "ouro lent"),

@@ -1,7 +1,7 @@
 // tls_engine: what the engine takes for a record, without a socket: the twin of
 // benches/floor/tls_record.c, which does the same with OpenSSL alone.
 //
-//   tls_engine tls_echo_64 --seconds 1 --cert cert.pem --key key.pem
+//   tls_engine tls_echo_64 --seconds 1 --connections 64 --cert cert.pem --key key.pem
 //   {"operations": …, "wall_ns": …, "cpu_ns": …, "bytes": …}
 //
 // The server's side alone is timed, called as a stream calls it.
@@ -14,6 +14,7 @@
 #include <cstring>
 #include <ctime>
 #include <exception>
+#include <memory>
 #include <stdexcept>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,7 @@ constexpr work works[] = {
 };
 
 using bytes = std::vector<std::byte>;
+using engines = std::vector<std::unique_ptr<engine>>;
 
 std::int64_t read_clock(clockid_t which) noexcept {
     std::timespec now{};
@@ -101,8 +103,8 @@ void put_all(engine& by, std::span<const std::byte> what) {
 
 class batch {
 public:
-    batch(const work& of, engine& client, engine& server)
-        : work_(of), client_(client), server_(server), clear_(of.bytes), into_(record_bytes) {
+    batch(const work& of, const engines& clients, const engines& servers)
+        : work_(of), clients_(clients), servers_(servers), clear_(of.bytes), into_(record_bytes) {
         for (std::size_t i = 0; i < clear_.size(); ++i) clear_[i] = std::byte(i * 7 + 3);
         wire_.reserve(of.batch * (of.bytes + 64));
         out_.reserve(of.batch * (of.bytes + 64));
@@ -112,8 +114,8 @@ public:
         wire_.clear();
         ends_.clear();
         for (std::size_t i = 0; i < work_.batch; ++i) {
-            put_all(client_, clear_);
-            append_pending(client_, wire_);
+            put_all(turn(clients_, i), clear_);
+            append_pending(turn(clients_, i), wire_);
             ends_.push_back(wire_.size());
         }
     }
@@ -123,18 +125,19 @@ public:
         std::size_t at = 0;
         out_.clear();
         for (std::size_t i = 0; i < work_.batch; ++i) {
+            engine& server = turn(servers_, i);
             std::span<const std::byte> what = clear_;
             if (work_.reads) {
-                deliver(server_, std::span(wire_).subspan(at, ends_[i] - at));
+                deliver(server, std::span(wire_).subspan(at, ends_[i] - at));
                 at = ends_[i];
-                expect(server_.ready(), "a record is missing");
-                const int got = server_.take(into_);
+                expect(server.ready(), "a record is missing");
+                const int got = server.take(into_);
                 expect(got == static_cast<int>(work_.bytes), "take");
                 what = std::span(into_).first(static_cast<std::size_t>(got));
             }
             if (!work_.writes) continue;
-            put_all(server_, what);
-            append_pending(server_, out_);
+            put_all(server, what);
+            append_pending(server, out_);
         }
     }
 
@@ -143,9 +146,9 @@ public:
         bytes got(work_.bytes);
         const std::size_t each = out_.size() / work_.batch;
         for (std::size_t i = 0; work_.writes && i < work_.batch; ++i) {
-            deliver(client_, left.first(each));
+            deliver(turn(clients_, i), left.first(each));
             left = left.subspan(each);
-            expect(client_.take(got) == static_cast<int>(got.size()) && got == clear_,
+            expect(turn(clients_, i).take(got) == static_cast<int>(got.size()) && got == clear_,
                    "a record differs");
         }
         if (!work_.writes)
@@ -153,9 +156,13 @@ public:
     }
 
 private:
+    static engine& turn(const engines& all, std::size_t number) {
+        return *all[number % all.size()];
+    }
+
     const work& work_;
-    engine& client_;
-    engine& server_;
+    const engines& clients_;
+    const engines& servers_;
     bytes clear_, into_, wire_, out_;
     std::vector<std::size_t> ends_;
 };
@@ -168,11 +175,14 @@ void measure(const work& of, double seconds, const examples::arguments& given) {
     net::tls::client_options trusting;
     trusting.check = net::tls::verify::none;
     const net::tls::client_context theirs(trusting);
-    const auto server = ours.make_engine();
-    const auto client = theirs.make_engine("localhost");
-    shake_hands(*client, *server);
+    engines clients, servers;
+    for (std::int64_t i = given.number("connections", 1, 1, 64); i > 0; --i) {
+        servers.push_back(ours.make_engine());
+        clients.push_back(theirs.make_engine("localhost"));
+        shake_hands(*clients.back(), *servers.back());
+    }
 
-    batch all(of, *client, *server);
+    batch all(of, clients, servers);
     const auto whole = static_cast<std::int64_t>(seconds * 1e9);
     const std::int64_t start = read_clock(CLOCK_MONOTONIC);
     std::int64_t wall = 0, cpu = 0, now = 0;
@@ -204,7 +214,7 @@ int main(int argc, char** argv) try {
     if (found == std::end(works))
         examples::wrong_usage(
             "which work? tls_echo_64, tls_bulk_receive and tls_bulk_send are known");
-    const examples::arguments given(argc - 1, argv + 1, {"seconds", "cert", "key"});
+    const examples::arguments given(argc - 1, argv + 1, {"seconds", "connections", "cert", "key"});
     measure(*found, std::stod(given.text("seconds", "1")), given);
     return 0;
 } catch (const std::exception& problem) {
