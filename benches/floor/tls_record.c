@@ -5,11 +5,11 @@
 //   tls_record tls_bulk_receive --seconds 1  SSL_read of 16 KiB
 //   {"operations": …, "wall_ns": …, "cpu_ns": …, "bytes": …}
 //
-// It is the floor of whatever a server that uses OpenSSL adds to a clear one: no socket and no event
-// loop. --connections 64 has as many take turns, as those of a server do: what a connection keeps
-// is then no longer in the nearest cache. Only the server's side is timed:
-// a batch of records is made by the client beforehand, and what the server wrote is opened and
-// compared afterwards. TLS 1.3, AES-256-GCM, buffers kept.
+// It is the floor of whatever a server that uses OpenSSL adds to a clear one: no socket and no
+// event loop. --connections 64 has as many take turns, as those of a server do: what a connection
+// keeps is then no longer in the nearest cache. Only the server's side is timed: a batch of records
+// is made by the client beforehand, and what the server wrote is opened and compared afterwards.
+// TLS 1.3, AES-256-GCM, buffers kept.
 
 #define _GNU_SOURCE
 
