@@ -140,8 +140,13 @@ static void end_block(struct load* load, struct connection* connection) {
     connection->asked--;
 }
 
+// The first block is moved however little time there is.
+static bool begins_a_block(const struct load* load, const struct connection* connection) {
+    return connection->moved == 0 || now_ns() < load->deadline_ns;
+}
+
 static void ask_for_blocks(struct load* load, struct connection* connection) {
-    while (connection->asked < blocks_in_flight && now_ns() < load->deadline_ns) {
+    while (connection->asked < blocks_in_flight && begins_a_block(load, connection)) {
         tls_put(&connection->peer, "m", 1);
         connection->asked++;
     }
@@ -186,7 +191,7 @@ static void go_on_sending(struct load* load, struct connection* connection) {
     while (tls_flush(peer)) {
         if (connection->moved % block_bytes == 0) {  // a block begins
             if (connection->asked == blocks_in_flight) return;
-            if (now_ns() >= load->deadline_ns) {
+            if (!begins_a_block(load, connection)) {
                 if (connection->asked == 0) load->alive--;
                 return;
             }
