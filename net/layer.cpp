@@ -7,15 +7,18 @@
 //     after that has taken them: they leave with the next send.
 //  3. What the layer wants to send upon a receive (an answer, an alert) leaves at once, or behind
 //     the send that is in flight. Nobody awaits it: a stream that is closed meanwhile leaves its
-//     number and this behind until it has left, or has not gone on for `patience_max` turns, since
-//     the peer does not read.
+//     number and this behind until it has left, or has not gone on for `patience`, since the peer
+//     does not read. A program that ends waits for that, too.
 //  4. A peer that makes the layer receive or send again and again gets no more than `rounds_max`
 //     rounds in a turn.
 #include <ouro/net/layer.hpp>
 
 #include <ouro/net/stream.hpp>
+#include <ouro/runtime/clock.hpp>
+#include <ouro/runtime/duration.hpp>
 #include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/engine/passage.hpp>
+#include <ouro/runtime/engine/timers.hpp>
 #include <ouro/runtime/io/io_await.hpp>
 
 #include <liburing.h>
@@ -25,6 +28,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstdint>
 #include <utility>
@@ -33,7 +37,7 @@ namespace ouro::net {
 namespace {
 
 constexpr int rounds_max = 8;
-constexpr int patience_max = 8;
+constexpr duration patience = std::chrono::seconds(3);
 constexpr std::size_t bytes_per_call_max = 1U << 30;
 
 template <class T>
@@ -92,7 +96,7 @@ protected:
     op* asked_ = nullptr;
 
 private:
-    void flush() noexcept override { advance(); }
+    void flush() noexcept final { advance(); }
     void completed(std::int32_t result, std::uint32_t) noexcept final {
         if (submitting_)
             result_ = result;
@@ -149,7 +153,7 @@ private:
     std::span<std::byte> space_;  // the layer's
 };
 
-class outward final : public wire_op {
+class outward final : public wire_op, private timer {
 public:
     explicit outward(layered& of) noexcept : wire_op(of, readiness::writable) {}
 
@@ -192,18 +196,20 @@ public:
     void be_left(int number, std::unique_ptr<passage> self) noexcept {
         left_ = std::move(self);
         left_number_ = number;
-        patience_ = patience_max;
-        executor::current().at_turn_end(*this);
+        be_patient();
     }
 
 private:
-    void flush() noexcept override {
-        if (!in_flight())
-            advance();
-        else if (--patience_ > 0)
-            executor::current().at_turn_end(*this);
-        else
+    void be_patient() noexcept {
+        if (armed()) executor::current().timers().disarm(*this);
+        const time_point until = after(clock::now(), patience);
+        executor::current().timers().arm(*this, until.time_since_epoch().count());
+    }
+    void fire() noexcept override {
+        if (in_flight())
             request_cancel();
+        else
+            be_patient();  // its turn comes at the end of this one
     }
     bool step() noexcept override;
     bool took(std::int32_t result) noexcept override;
@@ -239,7 +245,6 @@ private:
     bool shut_ = false;
     std::unique_ptr<passage> left_;
     int left_number_ = -1;
-    int patience_ = 0;  // turns that what is left may take without going on
 };
 
 class layered final : public passage {
@@ -389,10 +394,6 @@ bool outward::step() noexcept {
         wire_ = wire_.first(std::min(wire_.size(), bytes_per_call_max));
         return done_at_once();
     }
-    if (left_) {
-        over(0);
-        return false;
-    }
     if (asked_) {
         if (polls_) {
             polling_ = true;
@@ -406,11 +407,13 @@ bool outward::step() noexcept {
         over(taken_);
         return false;
     }
-    if (ending_ < 0 || shut_) return false;
-    shut_ = true;
-    on.end();
-    if (!on.pending().empty()) return true;
-    of_.shut_wire(fd(), ending_);
+    if (ending_ >= 0 && !shut_) {
+        shut_ = true;
+        on.end();
+        if (!on.pending().empty()) return true;
+        of_.shut_wire(fd(), ending_);
+    }
+    if (left_) over(0);
     return false;
 }
 
@@ -421,7 +424,7 @@ bool outward::took(std::int32_t result) noexcept {
     }
     if (result > 0) {
         of_.on_top().sent(static_cast<std::size_t>(result));
-        patience_ = patience_max;
+        if (left_) be_patient();
         const bool stopped = asked_ ? asked_->cancel_requested() : cancel_requested();
         if (!stopped || of_.on_top().pending().empty()) {
             if (shut_ && of_.on_top().pending().empty() && !left_) of_.shut_wire(fd(), ending_);
@@ -439,6 +442,7 @@ void outward::over(std::int32_t result) noexcept {
         tell(result == -ECANCELED && taken_ > 0 ? taken_ : result, 0);
     } else if (left_) {
         if (flusher::linked()) flusher::unlink();
+        if (armed()) executor::current().timers().disarm(*this);
         const auto self = std::move(left_);  // goes with the end of this
         close_inherited(left_number_, of_.take_below());
     }

@@ -35,6 +35,13 @@ struct tls_certificate {
     bool expired = false;
     /// Encrypts the key.
     std::string password = {};
+    /// What it may be used for, as openssl writes it: "clientAuth"; empty: everything.
+    std::string usage = {};
+    /// May sign for others, which name it as their issuer.
+    bool authority = false;
+    /// The common name of an authority that was issued before; empty: the root.
+    std::string issuer = {};
+    std::string digest = "sha256";
 };
 
 /// Signs certificates, in a folder of its own that is removed at the end. Making one takes about
@@ -85,7 +92,12 @@ public:
                                             made.key_file, "-subj", "/CN=" + wanted.common_name};
         add_key(request, wanted);
         if (!wanted.names.empty()) add(request, {"-addext", "subjectAltName=" + joined(wanted)});
-        if (!wanted.self_signed) add(request, {"-addext", "basicConstraints=critical,CA:FALSE"});
+        if (!wanted.usage.empty()) add(request, {"-addext", "extendedKeyUsage=" + wanted.usage});
+        if (wanted.authority)
+            add(request, {"-addext", "basicConstraints=critical,CA:TRUE", "-addext",
+                          "keyUsage=critical,keyCertSign,cRLSign"});
+        else if (!wanted.self_signed)
+            add(request, {"-addext", "basicConstraints=critical,CA:FALSE"});
         if (wanted.self_signed) {
             add(request, {"-x509", "-days", "30", "-out", made.certificate_file});
             openssl(request);
@@ -93,8 +105,9 @@ public:
         }
         add(request, {"-out", base + ".csr"});
         openssl(request);
-        openssl({"x509", "-req", "-in", base + ".csr", "-CA", ca_file(), "-CAkey", file("ca.key"),
-                 "-CAcreateserial", "-copy_extensions", "copyall", "-days",
+        const std::string by = file(wanted.issuer.empty() ? "ca" : wanted.issuer);
+        openssl({"x509", "-req", "-in", base + ".csr", "-CA", by + ".pem", "-CAkey", by + ".key",
+                 "-CAcreateserial", "-copy_extensions", "copyall", "-" + wanted.digest, "-days",
                  wanted.expired ? "-1" : "30", "-out", made.certificate_file});
         return made;
     }

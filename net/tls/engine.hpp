@@ -16,7 +16,7 @@
 //  6. `put` never waits for a receive. The one case in which the library would is a peer that has
 //     sent the beginning of a message of the handshake's (a ticket larger than a record): up to
 //     `held_back_max` clear bytes are then kept and sent once the rest has come; more is a failure.
-//  7. Idle, it holds `rest_bytes` to receive into and none to send from.
+//  7. Idle, it holds `rest_bytes` to receive into and none to send from, and neither does the library.
 #pragma once
 
 #include <ouro/net/bytes/chunk.hpp>
@@ -58,7 +58,8 @@ public:
     static constexpr std::size_t record_bytes_max = 16 * 1024;
     static constexpr std::size_t put_bytes_max = 4 * record_bytes_max;
     static constexpr std::size_t held_back_max = record_bytes_max;
-    static constexpr std::size_t rest_bytes = 2048 - sizeof(block);
+    static constexpr std::size_t rest_bytes = 1024 - sizeof(block);
+    static constexpr std::size_t handshake_bytes = 4096 - sizeof(block);
     static constexpr std::size_t receive_bytes_max = 64 * 1024;
     /// Answers behind what is being sent.
     static constexpr std::size_t back_bytes_max = 2 * record_bytes_max;
@@ -136,6 +137,8 @@ public:
     void note(errc what) noexcept {
         if (noted_ == errc{}) noted_ = what;
     }
+    /// … for want of memory.
+    void note_no_memory() noexcept { no_memory_ = true; }
 
 private:
     struct wire;  // the library's way to our bytes

@@ -138,7 +138,7 @@ struct engine::wire {
 };
 
 engine::engine(held<ssl_st> made, engine_terms terms)
-    : ssl_(std::move(made)), in_bytes_(2 * rest_bytes), terms_(std::move(terms)) {
+    : ssl_(std::move(made)), in_bytes_(handshake_bytes), terms_(std::move(terms)) {
     OURO_ASSERT(ssl_ && "tls::engine: made without a connection of the library's");
     const clean_queue errors;
     BIO* const bytes = wire::method() ? BIO_new(wire::method()) : nullptr;
@@ -223,6 +223,8 @@ void engine::check_first(std::span<const std::byte> bytes) noexcept {
 
 std::span<std::byte> engine::space() noexcept {
     OURO_ASSERT(unread().empty() && "tls::engine: space() while something is left to be read");
+    // Behind a ticket or a key update it keeps a buffer to write from until something is written.
+    if (done_) SSL_free_buffers(ssl_.get());
     if (in_.capacity() < in_bytes_ || in_.capacity() > 2 * in_bytes_) {
         try {
             in_ = open_block();
@@ -287,6 +289,7 @@ engine::outcome engine::read(std::span<std::byte> into, std::size_t& n, bool pee
     enter();
     for (;;) {
         const std::size_t before = unread().size();
+        const unsigned messages = quiet_messages_;
         const int answer = peek ? SSL_peek_ex(ssl_.get(), into.data(), into.size(), &n)
                                 : SSL_read_ex(ssl_.get(), into.data(), into.size(), &n);
         const outcome came = settle(answer);
@@ -296,7 +299,10 @@ engine::outcome engine::read(std::span<std::byte> into, std::size_t& n, bool pee
             return outcome::failed;
         }
         if (!held_back_.appended().empty()) send_held_back();
-        if (came != outcome::more || unread().empty()) return came;
+        if (came != outcome::more) return came;
+        // The library stops behind each message, and has the next one of the same record by then.
+        if (quiet_messages_ != messages) continue;
+        if (unread().empty()) return came;
         if (unread().size() == before) {
             fail(errc::protocol, "the library does not go on");
             return outcome::failed;

@@ -160,6 +160,7 @@ int server_generation::server_name(SSL& of, int& alert) noexcept {
     try {
         found = named(name);
     } catch (const std::bad_alloc&) {
+        engine::of(of).note_no_memory();
         alert = SSL_AD_INTERNAL_ERROR;
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }

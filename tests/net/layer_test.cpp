@@ -297,6 +297,20 @@ OURO_TEST_IO("a stream whose peer does not read can be closed with an end pendin
     CHECK(!ends.a.is_open());
 }
 
+OURO_TEST_IO("an end behind a full socket reaches a peer that reads late") {
+    layered_pair ends = make_layered();
+    ends.a.set_send_buffer_bytes(4096);
+    const std::string much(1'000'000, 'm');
+    const auto sent = co_await as_result(timeout(1ms, ends.a.send_all(much)));
+    CHECK(sent.error() == errc::timed_out);
+    CHECK(ends.a.shutdown(half::send));
+    co_await ends.a.close();
+    for (int turns = 0; turns < 50; ++turns) co_await yield();
+    const std::string came = co_await receive_all(ends.b);
+    CHECK(!came.empty());
+    CHECK(came.size() < much.size());
+}
+
 OURO_TEST_IO("a writer that dies with a send in flight leaves layer and number to it") {
     layered_pair ends = make_layered();
     ends.a.set_send_buffer_bytes(4096);

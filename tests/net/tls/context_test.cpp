@@ -1,9 +1,12 @@
 #include <ouro/net/tls/context.hpp>
 
 #include "engines.hpp"
+#include "library_end.hpp"
 #include <ouro/runtime/testing/doctest.hpp>
 
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 #include <string>
 
@@ -35,9 +38,37 @@ failure refused(const tls_certificate& shown, std::string_view host,
     return ends.client.why();
 }
 
+/// What a client says to a server of the library's own, which shows whatever it is given.
+failure refused_from_library(const identity& shown, std::string_view host) {
+    const client_context asks(trusting());
+    library_end server({.side = side::server, .who = shown, .weak = true});
+    half_of_pair client(asks.make_engine(host));
+    client.step();
+    client.feed(server.feed(client.drain()));
+    REQUIRE(client->error() == tls::errc::certificate);
+    CHECK(!client.drain().empty());
+    return client.why();
+}
+
 bool trusted(const tls_certificate& shown, std::string_view host) {
     const server_options server = serving(shared_tls_ca().issue(shown));
     return tried(trusting(), server, host).done();
+}
+
+/// The certificate with other contents, signed anew by the authority, or as it was.
+template <class Change>
+identity changed(const identity& from, bool sign, Change change) {
+    const auto in = hold(BIO_new_file(from.certificate_file.c_str(), "r"));
+    const auto leaf = hold(PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr));
+    change(*leaf);
+    const auto key_in = hold(BIO_new_file(shared_tls_ca().file("ca.key").c_str(), "r"));
+    const auto key = hold(PEM_read_bio_PrivateKey(key_in.get(), nullptr, nullptr, nullptr));
+    if (sign) REQUIRE(X509_sign(leaf.get(), key.get(), EVP_sha256()) > 0);
+    identity made = from;
+    made.certificate_file += ".changed";
+    const auto out = hold(BIO_new_file(made.certificate_file.c_str(), "w"));
+    REQUIRE(PEM_write_bio_X509(out.get(), leaf.get()) == 1);
+    return made;
 }
 
 /// Why a server's context cannot be made.
@@ -114,6 +145,69 @@ TEST_CASE("certificates that are wrong are refused, and it is said why") {
     why = refused({.common_name = "bad-ca", .names = {"DNS:bad.test"}}, "bad.test",
                   trusting(stranger.ca_file()));
     CHECK(why.fault == certificate_fault::unknown_issuer);
+}
+
+TEST_CASE("certificates that are too early, too weak or for something else are refused") {
+    const tls_ca& ca = shared_tls_ca();
+    const identity good = ca.issue({.common_name = "changed", .names = {"DNS:bad.test"}});
+    const identity early = changed(
+        good, true, [](X509& each) { X509_gmtime_adj(X509_getm_notBefore(&each), 24L * 3600); });
+    CHECK(refused_from_library(early, "bad.test").fault == certificate_fault::not_yet_valid);
+    CHECK(cannot(serving(early)).what == tls::errc::certificate_expired);
+    const identity broken = changed(good, false, [](X509& each) {
+        const ASN1_BIT_STRING* signature = nullptr;
+        X509_get0_signature(&signature, nullptr, &each);
+        const_cast<ASN1_BIT_STRING*>(signature)->data[20] ^= 1;
+    });
+    CHECK(refused_from_library(broken, "bad.test").fault == certificate_fault::bad_signature);
+
+    const tls_certificate client_only{
+        .common_name = "bad-use", .names = {"DNS:bad.test"}, .usage = "clientAuth"};
+    CHECK(refused(client_only, "bad.test").fault == certificate_fault::bad_purpose);
+    const tls_certificate short_key{
+        .common_name = "bad-short", .names = {"DNS:bad.test"}, .key = "rsa:1024"};
+    CHECK(refused_from_library(ca.issue(short_key), "bad.test").fault == certificate_fault::weak);
+    const tls_certificate old_digest{
+        .common_name = "bad-digest", .names = {"DNS:bad.test"}, .digest = "sha1"};
+    CHECK(refused_from_library(ca.issue(old_digest), "bad.test").fault == certificate_fault::weak);
+}
+
+TEST_CASE("a chain is followed as far as it goes, and blamed where it breaks") {
+    const tls_ca& ca = shared_tls_ca();
+    std::string chain, issuer;
+    for (int i = 0; i < 12; ++i) {
+        const std::string name = "link-" + std::to_string(i);
+        const identity link = ca.issue({.common_name = name, .authority = true, .issuer = issuer});
+        chain = tls_ca::read(link.certificate_file) + chain;
+        issuer = name;
+    }
+    identity leaf = ca.issue({.common_name = "far", .names = {"DNS:far.test"}, .issuer = issuer});
+    const std::string own = tls_ca::read(leaf.certificate_file);
+    leaf.certificate_file = ca.write("far-whole.pem", own + chain);
+    CHECK(tried(trusting(), serving(leaf), "far.test").done());
+
+    leaf.certificate_file = ca.write("far-alone.pem", own);
+    engine_pair alone = tried(trusting(), serving(leaf), "far.test");
+    CHECK(alone.client.why().fault == certificate_fault::unknown_issuer);
+    CHECK(alone.client.why().depth == 0);
+
+    ca.issue({.common_name = "old-link", .expired = true, .authority = true});
+    identity below =
+        ca.issue({.common_name = "below-old", .names = {"DNS:far.test"}, .issuer = "old-link"});
+    below.certificate_file = ca.write(
+        "below.pem", tls_ca::read(below.certificate_file) + tls_ca::read(ca.file("old-link.pem")));
+    engine_pair old = tried(trusting(), serving(below), "far.test");
+    CHECK(old.client.why().fault == certificate_fault::expired);
+    CHECK(old.client.why().depth == 1);
+
+    ca.issue({.common_name = "no-authority", .names = {"DNS:far.test"}});
+    identity forged =
+        ca.issue({.common_name = "forged", .names = {"DNS:far.test"}, .issuer = "no-authority"});
+    forged.certificate_file = ca.write("forged.pem", tls_ca::read(forged.certificate_file) +
+                                                         tls_ca::read(ca.file("no-authority.pem")));
+    engine_pair signed_by_nobody = tried(trusting(), serving(forged), "far.test");
+    CHECK(signed_by_nobody.client.why().fault == certificate_fault::bad_purpose);
+    CHECK(signed_by_nobody.client.why().depth == 1);
 }
 
 TEST_CASE("a client checks what it was told to, and no less by default") {

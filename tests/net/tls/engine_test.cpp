@@ -1,9 +1,9 @@
 #include <ouro/net/tls/engine.hpp>
 
 #include "engines.hpp"
+#include "library_end.hpp"
 #include <ouro/runtime/testing/doctest.hpp>
 
-#include <openssl/bio.h>
 #include <openssl/ssl.h>
 
 #include <string>
@@ -54,6 +54,14 @@ client_context& asks_1_2() {
     return made;
 }
 
+/// The wire ends in mid-handshake.
+void check_truncated(half_of_pair& at) {
+    at.feed_end();
+    CHECK(at->error() == tls::errc::truncated);
+    CHECK(!at->handshake_done());
+    CHECK(at.step() == engine::progress::failed);
+}
+
 void check_echo(engine_pair& ends, std::size_t size, std::size_t piece = SIZE_MAX) {
     const std::string there = text_of(size), back = text_of(size / 2 + 1);
     ends.server.feed(ends.client.put(there), piece);
@@ -73,64 +81,13 @@ std::string put_gathered(half_of_pair& from, const std::vector<std::string>& par
     return from.drain();
 }
 
-/// The library itself at the other end, with bytes in and out. A server wants a certificate, so
-/// that its ticket is a long one.
-class library_end {
-public:
-    library_end(side which, int version, long record_bytes = 16 * 1024) {
-        const identity who = localhost_identity();
-        const bool serves = which == side::server;
-        with_ = hold(SSL_CTX_new(serves ? TLS_server_method() : TLS_client_method()));
-        SSL_CTX_set_max_proto_version(with_.get(), version);
-        SSL_CTX_set_max_send_fragment(with_.get(), record_bytes);
-        if (serves) {
-            SSL_CTX_use_certificate_chain_file(with_.get(), who.certificate_file.c_str());
-            SSL_CTX_use_PrivateKey_file(with_.get(), who.key_file.c_str(), SSL_FILETYPE_PEM);
-            const std::string ca = shared_tls_ca().ca_file();
-            SSL_CTX_load_verify_locations(with_.get(), ca.c_str(), nullptr);
-            SSL_CTX_set_verify(with_.get(), SSL_VERIFY_PEER, nullptr);
-            const unsigned char about[] = "test";
-            SSL_CTX_set_session_id_context(with_.get(), about, sizeof about);
-            SSL_CTX_set_num_tickets(with_.get(), 1);
-        }
-        ssl_ = hold(SSL_new(with_.get()));
-        SSL_set_bio(ssl_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-        if (serves)
-            SSL_set_accept_state(ssl_.get());
-        else
-            SSL_set_connect_state(ssl_.get());
-    }
-
-    /// What it has to say to these bytes.
-    std::string feed(const std::string& bytes) {
-        BIO_write(SSL_get_rbio(ssl_.get()), bytes.data(), static_cast<int>(bytes.size()));
-        SSL_do_handshake(ssl_.get());
-        char space[4096];
-        for (int got = 0; (got = SSL_read(ssl_.get(), space, sizeof space)) > 0;)
-            clear.append(space, static_cast<std::size_t>(got));
-        ERR_clear_error();
-        std::string out;
-        for (int got = 0; (got = BIO_read(SSL_get_wbio(ssl_.get()), space, sizeof space)) > 0;)
-            out.append(space, static_cast<std::size_t>(got));
-        return out;
-    }
-
-    SSL* library() noexcept { return ssl_.get(); }
-
-    std::string clear;
-
-private:
-    held<ssl_ctx_st> with_;
-    held<ssl_st> ssl_;
-};
-
 }  // namespace
 
 TEST_CASE("what is put while a long ticket is on its way follows once it has come") {
     client_options options = asking();
     options.certificate = shared_tls_ca().issue({.common_name = "long-ticket"});
     const client_context with(options);
-    library_end server(side::server, TLS1_3_VERSION, 512);
+    library_end server({.side = side::server, .record_bytes = 512});
     half_of_pair client(with.make_engine("localhost"));
     client.step();
     client.feed(server.feed(client.drain()));
@@ -152,7 +109,7 @@ TEST_CASE("what is put while a long ticket is on its way follows once it has com
 
     // A peer that leaves it unfinished gets no more than the limit.
     half_of_pair other(with.make_engine("localhost"));
-    library_end stalls(side::server, TLS1_3_VERSION, 512);
+    library_end stalls({.side = side::server, .record_bytes = 512});
     other.step();
     other.feed(stalls.feed(other.drain()));
     const std::string again = stalls.feed(other.drain());
@@ -188,24 +145,28 @@ TEST_CASE("engines stand single bytes, and pieces of every small size") {
 }
 
 TEST_CASE("a handshake can be cut anywhere") {
-    std::size_t longest = 1;
-    for (std::size_t cut = 1; cut < longest || cut == 1; ++cut) {
-        engine_pair ends(asks(), answers());
-        longest = ends.talk_cut(cut);
-        REQUIRE(ends.done());
-        check_echo(ends, 10);
+    for (client_context* each : {&asks(), &asks_1_2()}) {
+        std::size_t longest = 1;
+        for (std::size_t cut = 1; cut < longest || cut == 1; ++cut) {
+            engine_pair ends(*each, answers());
+            longest = ends.talk_cut(cut);
+            REQUIRE(ends.done());
+            check_echo(ends, 10);
+        }
+        CHECK(longest > 500);
     }
-    CHECK(longest > 500);
 }
 
 TEST_CASE("records can be cut anywhere") {
-    engine_pair ends = connected();
-    const std::string text = text_of(300);
-    for (std::size_t cut = 0; cut < 330; ++cut) {
-        const std::string wire = ends.client.put(text) + ends.client.put("!");
-        ends.server.feed(wire.substr(0, cut));
-        ends.server.feed(wire.substr(cut));
-        REQUIRE(ends.server.received() == text + "!");
+    for (client_context* each : {&asks(), &asks_1_2()}) {
+        engine_pair ends = connected(*each);
+        const std::string text = text_of(300);
+        for (std::size_t cut = 0; cut < 360; ++cut) {
+            const std::string wire = ends.client.put(text) + ends.client.put("!");
+            ends.server.feed(wire.substr(0, cut));
+            if (cut < wire.size()) ends.server.feed(wire.substr(cut));
+            REQUIRE(ends.server.received() == text + "!");
+        }
     }
 }
 
@@ -277,15 +238,37 @@ TEST_CASE("an end of the wire anywhere else is a truncation") {
 }
 
 TEST_CASE("a handshake that is cut off anywhere is a truncation") {
-    engine_pair whole(asks(), answers());
-    whole.client.step();
-    const std::string hello = whole.client.drain();
-    for (std::size_t cut = 0; cut < hello.size(); ++cut) {
-        half_of_pair server(answers().make_engine());
-        server.feed(std::string_view(hello).substr(0, cut));
-        server.feed_end();
-        CHECK(server->error() == tls::errc::truncated);
-        CHECK(server.step() == engine::progress::failed);
+    for (client_context* each : {&asks(), &asks_1_2()}) {
+        engine_pair whole(*each, answers());
+        whole.client.step();
+        const std::string hello = whole.client.drain();
+        whole.server.feed(hello);
+        const std::string flight = whole.server.drain();
+        whole.client.feed(flight);
+        const std::string finished = whole.client.drain();
+
+        for (std::size_t cut = 0; cut < hello.size(); ++cut) {
+            half_of_pair server(answers().make_engine());
+            server.feed(std::string_view(hello).substr(0, cut));
+            check_truncated(server);
+        }
+        for (std::size_t cut = 0; cut < flight.size(); cut += 7) {
+            engine_pair ends(*each, answers());
+            ends.client.step();
+            ends.server.feed(ends.client.drain());
+            const std::string wire =
+                ends.server.drain();  // a signature may be shorter by some bytes
+            ends.client.feed(wire.substr(0, std::min(cut, wire.size() - 1)));
+            check_truncated(ends.client);
+        }
+        for (std::size_t cut = 0; cut < finished.size(); cut += 3) {
+            engine_pair ends(*each, answers());
+            ends.client.step();
+            ends.server.feed(ends.client.drain());
+            ends.client.feed(ends.server.drain());
+            ends.server.feed(ends.client.drain().substr(0, cut));
+            check_truncated(ends.server);
+        }
     }
 }
 
@@ -302,21 +285,27 @@ TEST_CASE("keys can be changed by both sides") {
 }
 
 TEST_CASE("a flood of key updates ends the connection, and some do not") {
-    engine_pair ends = connected();
-    for (unsigned i = 0; i < engine::quiet_messages_max; ++i) {
-        CHECK(ends.client->update_keys(true));
-        ends.server.feed(ends.client.drain());
-        CHECK(ends.server->pending().size() < 200);  // it owes one answer, not one for each
+    for (const bool from_client : {true, false}) {
+        engine_pair ends = connected();
+        half_of_pair& floods = from_client ? ends.client : ends.server;
+        half_of_pair& suffers = from_client ? ends.server : ends.client;
+        suffers.feed(floods.put("behind the ticket"));
+        CHECK(suffers.received() == "behind the ticket");
+        for (unsigned i = 0; i < engine::quiet_messages_max; ++i) {
+            CHECK(floods->update_keys(true));
+            suffers.feed(floods.drain());
+            CHECK(suffers->pending().size() < 200);  // it owes one answer, not one for each
+        }
+        suffers.feed(floods.put("data"));
+        CHECK(suffers.received() == "data");
+        CHECK(!suffers->error());
+        for (unsigned i = 0; i <= engine::quiet_messages_max; ++i) {
+            CHECK(floods->update_keys(false));
+            suffers.feed(floods.drain());
+        }
+        CHECK(suffers->error() == tls::errc::too_many_messages);
+        CHECK(suffers.take_all() == -EPROTO);
     }
-    ends.server.feed(ends.client.put("data"));
-    CHECK(ends.server.received() == "data");
-    CHECK(!ends.server->error());
-    for (unsigned i = 0; i <= engine::quiet_messages_max; ++i) {
-        CHECK(ends.client->update_keys(false));
-        ends.server.feed(ends.client.drain());
-    }
-    CHECK(ends.server->error() == tls::errc::too_many_messages);
-    CHECK(ends.server.take_all() == -EPROTO);
 }
 
 TEST_CASE("plaintext where TLS was expected is told as that") {
@@ -439,7 +428,7 @@ TEST_CASE("what was agreed on can be asked") {
 }
 
 TEST_CASE("a renegotiation is refused, and the connection goes on") {
-    library_end client(side::client, TLS1_2_VERSION);
+    library_end client({.version = TLS1_2_VERSION});
     half_of_pair server(answers().make_engine());
     for (std::string out = client.feed(""); !out.empty(); out = client.feed(server.drain()))
         server.feed(out);

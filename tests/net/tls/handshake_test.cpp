@@ -45,12 +45,15 @@ const tls::client_context& asks() {
     return made;
 }
 
+/// A real handshake takes as long as it takes: the machine may be busy.
+constexpr tls::handshake_options patient{.time_limit = 1h};
+
 struct secured_pair {
     tls::secured a, b;  // client, server
 };
 
 task<> accept_into(stream wire, tls::secured& into) {
-    into = co_await tls_accept(std::move(wire), answers());
+    into = co_await tls_accept(std::move(wire), answers(), patient);
 }
 
 task<secured_pair> make_secured() {
@@ -58,7 +61,7 @@ task<secured_pair> make_secured() {
     secured_pair made;
     auto shake = [&](scope& tasks) -> task<> {
         tasks.spawn(accept_into, std::move(far), std::ref(made.b));
-        made.a = co_await tls_connect(std::move(near), asks(), "localhost");
+        made.a = co_await tls_connect(std::move(near), asks(), "localhost", patient);
     };
     co_await with_scope(shake);
     co_return made;
@@ -161,13 +164,30 @@ task<> through_relay(std::size_t size) {
 }
 
 /// The code, and in `words` what the exception says.
-task<std::error_code> accept_error(stream wire, tls::handshake_options options = {}) {
+task<std::error_code> accept_error(stream wire, tls::handshake_options options = patient) {
     const auto made = co_await as_result(tls_accept(std::move(wire), answers(), options));
     co_return made.error();
 }
-task<std::error_code> connect_error(stream wire, std::string host) {
-    const auto made = co_await as_result(tls_connect(std::move(wire), asks(), std::move(host)));
+task<std::error_code> connect_error(stream wire, std::string host,
+                                    tls::handshake_options options = patient) {
+    const auto made =
+        co_await as_result(tls_connect(std::move(wire), asks(), std::move(host), options));
     co_return made.error();
+}
+
+/// A client whose hello is pending.
+std::unique_ptr<tls::engine> begun_client() {
+    auto made = asks().make_engine("localhost");
+    made->handshake();
+    return made;
+}
+std::string pending_of(const tls::engine& from) {
+    return {reinterpret_cast<const char*>(from.pending().data()), from.pending().size()};
+}
+
+/// Until nobody takes any more.
+task<> fill(stream& to, const std::string& with) {
+    for (;;) co_await to.send_all(with);
 }
 
 }  // namespace
@@ -230,6 +250,19 @@ OURO_TEST_IO("each direction ends by itself, and a stream may be closed right be
     CHECK(co_await receive_plain(ends.a.stream) == "answer");
 }
 
+OURO_TEST_IO("an end behind a full socket reaches a peer that reads late") {
+    secured_pair ends = co_await make_secured();
+    ends.b.stream.set_send_buffer_bytes(4096);
+    const std::string much(1'000'000, 'm');
+    const auto sent = co_await as_result(timeout(1ms, ends.b.stream.send_all(much)));
+    CHECK(sent.error() == ouro::errc::timed_out);
+    CHECK(ends.b.stream.shutdown(half::send));
+    co_await ends.b.stream.close();
+    for (int turns = 0; turns < 50; ++turns) co_await yield();
+    CHECK((co_await receive_plain(ends.a.stream)).size() < much.size());
+    CHECK(!ends.a.session.error());
+}
+
 OURO_TEST_IO("keys change under traffic") {
     secured_pair ends = co_await make_secured();
     for (int i = 0; i < 5; ++i) {
@@ -259,9 +292,9 @@ OURO_TEST_IO("who hangs up in mid-handshake has truncated it") {
 
 OURO_TEST_IO("a wrong host is told with everything, and the server hears of it") {
     auto [near, far] = stream_pair();
-    auto accepting = spawn(accept_error, std::move(far), tls::handshake_options{});
+    auto accepting = spawn(accept_error, std::move(far), patient);
     try {
-        co_await tls_connect(std::move(near), asks(), "elsewhere.test");
+        co_await tls_connect(std::move(near), asks(), "elsewhere.test", patient);
         FAIL("it was connected");
     } catch (const tls::error& problem) {
         CHECK(problem.code() == tls::errc::certificate);
@@ -280,6 +313,47 @@ OURO_TEST("a peer that stalls runs out of time, and others do not wait for it") 
     CHECK(co_await receive_exactly(ends.b.stream, 1) == "x");
     CHECK(co_await stalled == tls::errc::handshake_timeout);
     CHECK(co_await receive_error(wire) == std::error_code());  // it was closed
+}
+
+OURO_TEST("a client may stall anywhere in its hello, or behind it") {
+    const std::string hello = pending_of(*begun_client());
+    for (const std::size_t sent : {std::size_t{1}, std::size_t{4}, std::size_t{5}, std::size_t{11},
+                                   hello.size() / 2, hello.size() - 1, hello.size()}) {
+        auto [wire, far] = stream_pair();
+        auto stalled = spawn(accept_error, std::move(far), tls::handshake_options{});
+        co_await wire.send_all(hello.substr(0, sent));
+        CHECK(co_await stalled == tls::errc::handshake_timeout);
+        const std::string answer = co_await receive_all(wire);  // it was closed
+        CHECK(answer.empty() == (sent < hello.size()));
+    }
+}
+
+OURO_TEST("a server may stall anywhere in its flight") {
+    for (const std::size_t part : {0U, 1U, 5U, 60U, 200U, 500U}) {
+        auto [near, peer] = stream_pair();
+        auto stalled = spawn(connect_error, std::move(near), std::string("localhost"),
+                             tls::handshake_options{});
+        const auto server = answers().make_engine();
+        while (server->pending().empty()) {
+            const std::size_t got = co_await peer.recv(server->space());
+            server->received(got);
+            server->handshake();
+        }
+        co_await peer.send_all(pending_of(*server).substr(0, part));
+        CHECK(co_await stalled == tls::errc::handshake_timeout);
+        CHECK((co_await receive_all(peer)).empty());
+    }
+}
+
+OURO_TEST("a peer that takes nothing runs out of time, too") {
+    auto [wire, far] = stream_pair();
+    const std::string filler(4096, 'x');
+    auto filling = spawn(fill, std::ref(far), std::cref(filler));
+    co_await settle();
+    filling.cancel();
+    static_cast<void>(co_await as_result(filling));
+    co_await wire.send_all(pending_of(*begun_client()));
+    CHECK(co_await accept_error(std::move(far), {}) == tls::errc::handshake_timeout);
 }
 
 OURO_TEST("no more handshakes than the limit are under way, and the wait counts as time") {
@@ -331,7 +405,7 @@ OURO_TEST_IO("an open connection that is broken into is closed with an alert") {
     const int wire = near.fd();
     tls::secured server;
     auto accepting = spawn(accept_into, std::move(far), std::ref(server));
-    auto client = co_await tls_connect(std::move(near), asks(), "localhost");
+    auto client = co_await tls_connect(std::move(near), asks(), "localhost", patient);
     co_await accepting;
     CHECK(client.stream.fd() == wire);
     stream raw = stream::adopt(client.stream.release());  // takes the layer off
@@ -345,12 +419,12 @@ OURO_TEST_IO("an open connection that is broken into is closed with an alert") {
 OURO_TEST_IO("a context is reloaded under load, and nobody notices") {
     tls::server_context with(tls::serving());
     auto serve = [](stream wire, const tls::server_context& by) -> task<> {
-        tls::secured client = co_await tls_accept(std::move(wire), by);
+        tls::secured client = co_await tls_accept(std::move(wire), by, patient);
         co_await client.stream.send_all(co_await receive_exactly(client.stream, 4));
         CHECK(client.stream.shutdown(half::send));
     };
     auto ask = [](stream wire) -> task<> {
-        tls::secured server = co_await tls_connect(std::move(wire), asks(), "localhost");
+        tls::secured server = co_await tls_connect(std::move(wire), asks(), "localhost", patient);
         co_await server.stream.send_all("ping");
         CHECK(co_await receive_plain(server.stream) == "ping");
     };
