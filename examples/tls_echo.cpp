@@ -18,7 +18,7 @@ using namespace ouro;
 
 namespace {
 
-task<> echo(net::stream client) {
+task<> echo_own(net::stream client) {
     std::array<std::byte, 16 * 1024> block;
     while (const std::size_t got = co_await client.recv(block))
         co_await client.send_all(std::span(block).first(got));
@@ -35,13 +35,14 @@ task<> echo_lent(net::stream client) {
     client.shutdown(net::half::send).value();
 }
 
-task<> serve(net::endpoint where, const net::tls::server_context& secrets, bool lend) {
-    auto secured_echo = [&secrets, lend](net::stream client) -> task<> {
+template <task<> (*echo)(net::stream)>
+task<> serve(net::endpoint where, const net::tls::server_context& secrets) {
+    auto secured_echo = [&secrets](net::stream client) -> task<> {
         auto made = co_await as_result(net::tls_accept(std::move(client), secrets));
         if (!made)
             std::fprintf(stderr, "%s\n", made.error_text().c_str());
         else
-            co_await (lend ? echo_lent : echo)(std::move(made->stream));
+            co_await echo(std::move(made->stream));
     };
     net::server front(where);
     std::printf("listening on %s\n", front.local().to_string().c_str());
@@ -64,7 +65,7 @@ int main(int argc, char** argv) try {
     options.identities = {{.certificate_file = given.text("cert", "cert.pem"),
                            .key_file = given.text("key", "key.pem")}};
     const net::tls::server_context secrets(options);
-    return run(serve(*where, secrets, lend), how);
+    return run((lend ? serve<echo_lent> : serve<echo_own>)(*where, secrets), how);
 } catch (const std::exception& problem) {
     std::fprintf(stderr, "%s\n", problem.what());  // which file, and what is wrong with it
     return 1;
