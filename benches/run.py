@@ -32,7 +32,7 @@ def parse_arguments(words):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--quick", action="store_true", help="short runs, in five minutes")
+    parser.add_argument("--quick", action="store_true", help="short runs, in eight minutes")
     parser.add_argument("--json", metavar="FILE", help="one line per result, for benches/compare")
     parser.add_argument("--html", metavar="FILE", help="one page with charts")
     parser.add_argument("--list", action="store_true", help="the works, and measure nothing")

@@ -1,6 +1,7 @@
 // tls_echo: an echo server under TLS. The echo is that of a clear stream.
 //
-//   tls_echo --listen 127.0.0.1:7443 --cert cert.pem --key key.pem
+//   tls_echo --listen 127.0.0.1:7443 --cert cert.pem --key key.pem [--buffers own|lent]
+//            [--reactor uring]
 
 #include "arguments.hpp"
 #include <ouro/net/server.hpp>
@@ -17,13 +18,24 @@ using namespace ouro;
 
 namespace {
 
-task<> echo(net::stream client) {
+task<> echo_own(net::stream client) {
     std::array<std::byte, 16 * 1024> block;
     while (const std::size_t got = co_await client.recv(block))
         co_await client.send_all(std::span(block).first(got));
     client.shutdown(net::half::send).value();  // says that it is the end
 }
 
+/// An idle connection then holds no buffer.
+task<> echo_lent(net::stream client) {
+    for (;;) {
+        const auto got = co_await client.recv();
+        if (got.empty()) break;
+        co_await client.send_all(got.data());
+    }
+    client.shutdown(net::half::send).value();
+}
+
+template <task<> (*echo)(net::stream)>
 task<> serve(net::endpoint where, const net::tls::server_context& secrets) {
     auto secured_echo = [&secrets](net::stream client) -> task<> {
         auto made = co_await as_result(net::tls_accept(std::move(client), secrets));
@@ -41,14 +53,19 @@ task<> serve(net::endpoint where, const net::tls::server_context& secrets) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-    const examples::arguments given(argc, argv, {"listen", "cert", "key"});
+    const examples::arguments given(argc, argv, {"listen", "cert", "key", "buffers", "reactor"});
     const auto where = net::endpoint::parse(given.text("listen", "127.0.0.1:7443"));
     if (!where) examples::wrong_usage("--listen needs an address such as 127.0.0.1:7443");
+    const bool lend = given.choice("buffers", "own", {"own", "lent"}) == "lent";
+    const std::string reactor = given.choice("reactor", "auto", {"auto", "uring", "epoll"});
+    runtime_options how;
+    if (reactor != "auto")
+        how.reactor.kind = reactor == "uring" ? reactor_kind::uring : reactor_kind::epoll;
     net::tls::server_options options;
     options.identities = {{.certificate_file = given.text("cert", "cert.pem"),
                            .key_file = given.text("key", "key.pem")}};
     const net::tls::server_context secrets(options);
-    return run(serve(*where, secrets));
+    return run((lend ? serve<echo_lent> : serve<echo_own>)(*where, secrets), how);
 } catch (const std::exception& problem) {
     std::fprintf(stderr, "%s\n", problem.what());  // which file, and what is wrong with it
     return 1;

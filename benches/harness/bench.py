@@ -2,7 +2,9 @@
 
 import subprocess
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from .certificate import Certificate
 from .failure import Failure, Wrong
 from .machine import Cores, pinned
 from .server import Ports, Server
@@ -18,10 +20,16 @@ class Bench:
     ports: Ports = field(default_factory=Ports)
     not_built: dict = field(default_factory=dict)  # rival → why
 
+    @cached_property
+    def certificate(self):
+        return Certificate()
+
     def words(self, contender, **values):
         """The command of a contender. One that was not built is a Failure."""
         if contender.rival in self.not_built:
             raise Failure(f"was not built: {self.not_built[contender.rival]}")
+        if "{cert}" in contender.command:
+            values |= self.certificate.words
         return contender.words(self.build, **values)
 
     def server(self, contender, wrapper=(), **options):

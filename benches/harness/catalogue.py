@@ -96,6 +96,27 @@ def instructions(connections):
     )  # fmt: skip
 
 
+def tls(name, title, contenders, figures, options, **more):
+    more = {"quick_seconds": 0.4, "quick": True} | more
+    return Work(f"tls_{name}", "tls", title, "network", contenders, figures, options, **more)
+
+
+def tls_bulk(name, mode, title):
+    """A server that sends has a load that receives."""
+    figures = ("mb_per_cpu_second", *CPU, "records_per_second")
+    load = {"send": "receive", "receive": "send"}[mode]
+    return tls(f"bulk_{name}", f"TLS, {title}, 4 connections", contender.tls_bulk(mode), figures,
+               {"load": "tls_load", "counts": "records", "mode": load, "connections": 4})
+
+
+def tls_handshakes(name, title, quick=True, **options):
+    figures = ("handshakes_per_cpu_second", *CPU, "handshakes_per_second", *LATENCIES[:2])
+    options = {"load": "tls_load", "counts": "handshakes", "mode": "handshakes",
+               "connections": 16} | options
+    return tls(f"handshakes_{name}", f"TLS, {title} handshakes, ECDSA P-256, 16 at a time",
+               contender.TLS_HANDSHAKES, figures, options, quick=quick)
+
+
 ECHO_64 = {"load": "echo_load", "counts": "requests", "connections": 64, "size": 64}
 FANOUT = {"load": "fanout_load", "counts": "deliveries", "channels": 5, "subscribers": 25,
           "window": 64, "size": 64}  # fmt: skip
@@ -145,6 +166,26 @@ WORKS = (
            contender.MEMCACHED_GET_64),
     client("memcached_get_1", "Memcached get, 16 B, one caller", "memcached",
            contender.MEMCACHED_GET_1, "p50_us", quick=False),
+    tls("echo_64", "TLS 1.3, echo, 64 B, 64 connections", contender.TLS_ECHO,
+        (*CPU, "requests_per_second", *LATENCIES),
+        {"load": "tls_load", "counts": "requests", "mode": "echo", "connections": 64, "size": 64}),
+    tls_bulk("send", "send", "the server sends records of 16 KiB"),
+    tls_bulk("receive", "receive", "the server receives records of 16 KiB"),
+    tls_handshakes("full", "full TLS 1.3"),
+    tls_handshakes("resumed", "resumed TLS 1.3", resume=True),
+    tls_handshakes("full_1_2", "full TLS 1.2", quick=False, tls12=True),
+    tls_handshakes("resumed_1_2", "resumed TLS 1.2", quick=False, tls12=True, resume=True),
+    Work(
+        "tls_instructions_64", "tls",
+        "user-space instructions per TLS echo, 64 B, 64 connections (callgrind)", "instructions",
+        contender.TLS_INSTRUCTIONS, ("instructions",), {"connections": 64, "tls": True}, seconds=0,
+        rounds_max=1,
+    ),
+    Work(
+        "tls_idle", "tls", "private memory per idle TLS connection, 2000 connections", "memory",
+        contender.TLS_IDLE, ("bytes",), {"connections": 2000, "tls": True}, seconds=0, quick=True,
+        rounds_max=1,
+    ),
     in_process("spawn_join", "spawn a task and join it"),
     in_process("yield_1", "yield, one task"),
     in_process("yield_1000", "yield among 1000 tasks"),

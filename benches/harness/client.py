@@ -28,7 +28,7 @@ def figures_of(got):
 
 def measure(bench, work, contender, seconds):
     """One client with a server of its own."""
-    with bench.server(SERVERS[work.options["server"]]) as server:
+    with bench.server(SERVERS[contender.server or work.options["server"]]) as server:
         command = bench.words(contender, port=server.port, work=work.name, seconds=f"{seconds:g}")
         meter, cores = CpuMeter(server.process.pid), CoreMeter(bench.cores.both)
         before = meter.read()[0]

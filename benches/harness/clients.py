@@ -3,6 +3,7 @@
 import contextlib
 import resource
 import socket
+import ssl
 import struct
 
 from .failure import Wrong
@@ -32,10 +33,18 @@ def echo_once(peers):
             raise Wrong("a reply differs from its message")
 
 
+def trusting():
+    """Whoever is at the other end."""
+    made = ssl.create_default_context()
+    made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+    return made
+
+
 @contextlib.contextmanager
-def connected(port, count):
+def connected(port, count, tls=False):
     """That many connections, each of which has been used once; they end by a reset."""
     raise_descriptor_limit()
+    context = trusting() if tls else None
     peers = []
     try:
         for _ in range(count):
@@ -43,6 +52,8 @@ def connected(port, count):
             peers.append(peer)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if context:
+                peer = peers[-1] = context.wrap_socket(peer)
             echo_once([peer])
         yield peers
     except OSError as error:

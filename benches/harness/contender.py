@@ -2,7 +2,7 @@
 
 In a command {build} is our build folder, {rivals} where benches/rivals/build.py puts its programs,
 {port} the port to listen on or to connect to, {work} and {seconds} those of an in-process work or
-of a client.
+of a client, {cert} and {key} the files of a certificate.
 """
 
 import pathlib
@@ -24,6 +24,9 @@ class Contender:
     protocol: str = "line"  # of a pub/sub server
     quick: bool = True  # takes part in a --quick run
     both_cores: bool = False  # an in-process work of several threads
+    kind: str = ""  # who measures it, when that is not as the work says; see measure.py
+    clear: bool = False  # its load is to leave out TLS
+    server: str = ""  # of a client, when it is not that of the work
 
     def words(self, build, **values):
         """The command, ready to be started. A program that is not there is a Failure."""
@@ -91,6 +94,82 @@ PUBSUB = (
     rival("tokio broadcast", "tokio", "{rivals}/tokio_pubsub_broadcast {port} current"),
     rival("redis-server", "", REDIS, protocol="redis"),
     rival("nats-server", "", NATS, protocol="nats"),
+)
+
+
+SECRETS = "{cert} {key}"
+
+
+def tls_floor(mode):
+    """The server in C, on OpenSSL's own sockets."""
+    command = f"{{build}}/benches/tls_epoll {{port}} {SECRETS} {mode}"
+    return Contender("floor epoll", "floor", command)
+
+
+def tls_ours(program, extra="", name="ouro", floor="floor epoll", **more):
+    command = f"{{build}}/{program} {OURS} {{reactor}} --cert {{cert}} --key {{key}} {extra}"
+    return tuple(
+        Contender(f"{name} {reactor}", "ours", command.replace("{reactor}", reactor), floor, **more)
+        for reactor in ("uring", "epoll")
+    )  # fmt: skip
+
+
+def tls_inside(name, role, program, extra=""):
+    """One side of a connection inside one process, without a socket."""
+    command = f"{{build}}/benches/{program} {{work}} --seconds {{seconds}} {extra}"
+    return Contender(name, role, command, "floor record", kind="inprocess")
+
+
+def tls_records(connections):
+    """OpenSSL's alone, and those of our engine."""
+    options = f"--connections {connections}"
+    return (
+        tls_inside("floor record", "floor", "tls_record", options),
+        tls_inside("ouro engine", "ours", "tls_engine", f"{options} --cert {{cert}} --key {{key}}"),
+    )
+
+
+TLS_ASIO = rival("Asio epoll", "asio_tls", f"{{rivals}}/asio_tls_echo_epoll {{port}} {SECRETS}")
+TLS_GO = rival("Go", "go", f"{{rivals}}/go_echo {{port}} {SECRETS}")
+TLS_ECHO = (
+    tls_floor("echo"),
+    tls_records(64)[0],
+    *tls_ours("examples/tls_echo"),
+    *(replace(ours(reactor, "echo_server", name="ouro clear"), clear=True, floor="")
+      for reactor in ("uring", "epoll")),
+    tls_records(64)[1],
+    TLS_ASIO,
+    rival("Asio uring", "asio_tls", f"{{rivals}}/asio_tls_echo_uring {{port}} {SECRETS}",
+          quick=False),
+    TLS_GO,
+)  # fmt: skip
+SPEED = Contender("openssl speed", "floor", "openssl speed -mr -evp aes-256-gcm -bytes 16384 "
+                  "-seconds 1", kind="speed")  # fmt: skip
+
+
+def tls_bulk(mode):
+    return (
+        tls_floor(mode),
+        SPEED,
+        tls_records(1)[0],
+        *tls_ours("benches/tls_flow", f"--mode {mode}"),
+        tls_records(1)[1],
+    )
+
+
+TLS_HANDSHAKES = (
+    tls_floor("echo"),
+    *tls_ours("examples/tls_echo"),
+    rival("nginx", "nginx", f"{{rivals}}/nginx_tls {{port}} {SECRETS}"),
+    replace(TLS_GO, quick=False),
+)
+TLS_INSTRUCTIONS = (tls_floor("echo"), *tls_ours("examples/tls_echo"))
+TLS_IDLE = (
+    tls_floor("echo"),
+    *tls_ours("examples/tls_echo", LENT, "ouro lent"),
+    *tls_ours("examples/tls_echo", "--buffers own", "ouro own", quick=False),
+    TLS_ASIO,
+    TLS_GO,
 )
 
 

@@ -22,9 +22,15 @@ def measure(bench, work, contender, seconds):
         raise Wrong(f"did not report its figures but {said!r}") from error
     if operations <= 0:
         raise Wrong("did nothing")
-    return {
+    figures = {
         "operations": operations,
         "wall_ns": wall / operations,
         "cpu_ns": cpu / operations,
         "others": others,
     }
+    if "bytes" in got:  # it stands beside servers, in their units
+        figures |= {
+            "cpu_us": cpu / 1000 / operations,
+            "mb_per_cpu_second": got["bytes"] * 1000 / cpu,
+        }
+    return figures

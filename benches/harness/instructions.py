@@ -40,12 +40,12 @@ def echo_until_it_ends(server, peers):
 
 def count(bench, work, contender, echoes):
     """A server's whole life with at least that many echoes: instructions and echoes."""
-    connections = work.options["connections"]
+    connections, tls = work.options["connections"], work.options.get("tls", False)
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "callgrind.out"
         wrapper = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--quiet")
         with bench.server(contender, wrapper, start_seconds_max=START_SECONDS_MAX) as server:
-            with connected(server.port, connections) as peers:
+            with connected(server.port, connections, tls) as peers:
                 for _ in range(echoes // connections):
                     echo_once(peers)
                 echoes += echo_until_it_ends(server, peers)

@@ -57,6 +57,7 @@ def facts(cores):
         "distribution": distribution(),
         "C++ compiler": first_line(*os.environ.get("CXX", "c++").split(), "--version"),
         "redis": first_line("redis-server", "--version"),
+        "openssl": first_line("openssl", "version"),
         "nats": first_line("nats-server", "--version"),
         "valgrind": first_line("valgrind", "--version"),
         "load average": round(os.getloadavg()[0], 2),

@@ -1,6 +1,6 @@
 """One run of one contender: finds who measures it, and repeats it when others disturbed it."""
 
-from . import client, idle, inprocess, instructions, memory, network
+from . import client, idle, inprocess, instructions, memory, network, speed
 
 KINDS = {
     "network": network,
@@ -9,6 +9,7 @@ KINDS = {
     "idle": idle,
     "inprocess": inprocess,
     "instructions": instructions,
+    "speed": speed,
 }
 OTHERS_MAX = 3.0  # % of the cores; above it a run is repeated
 TRIES_MAX = 3
@@ -18,6 +19,10 @@ def run_seconds(work, seconds, warmup_seconds):
     """How long a run takes, roughly."""
     warmup = warmup_seconds if work.kind == "network" else 0
     return seconds + warmup + KINDS[work.kind].OVERHEAD_SECONDS
+
+
+def measure_once(bench, work, contender, seconds):
+    return KINDS[contender.kind or work.kind].measure(bench, work, contender, seconds)
 
 
 class Repeats:
@@ -37,9 +42,9 @@ class Repeats:
 def measure_calmly(bench, work, contender, seconds, repeats):
     """The first run that others hardly disturbed, or else the least disturbed one."""
     cost = run_seconds(work, seconds, bench.warmup_seconds)
-    runs = [KINDS[work.kind].measure(bench, work, contender, seconds)]
+    runs = [measure_once(bench, work, contender, seconds)]
     while runs[-1].get("others", 0) > OTHERS_MAX:
         if len(runs) == TRIES_MAX or not repeats.take(cost):
             break
-        runs.append(KINDS[work.kind].measure(bench, work, contender, seconds))
+        runs.append(measure_once(bench, work, contender, seconds))
     return min(runs, key=lambda run: run.get("others", 0))

@@ -30,12 +30,12 @@ def measure(bench, work, contender, _seconds):
     What a server has only once, such as a pool of receive buffers that the first connections go
     through, is in both and falls out.
     """
-    count = work.options["connections"]
+    count, tls = work.options["connections"], work.options.get("tls", False)
     few = count // 4
-    with bench.server(contender) as server, connected(server.port, few):
+    with bench.server(contender) as server, connected(server.port, few, tls):
         time.sleep(SETTLE_SECONDS)
         before = private_bytes(server.process.pid)
-        with connected(server.port, count - few):
+        with connected(server.port, count - few, tls):
             time.sleep(SETTLE_SECONDS)
             after = private_bytes(server.process.pid)
     return {"bytes": (after - before) / (count - few)}

@@ -11,6 +11,7 @@ from .server import CpuMeter
 
 SETTLE_SECONDS = 0.05  # the server still closes the connections of the warm-up
 OVERHEAD_SECONDS = 0.2  # of a run besides its load: starting, settling and ending the server
+RECORD_BYTES = 16384  # of a load that counts records
 
 
 def load_command(build, work, contender, port, seconds):
@@ -20,8 +21,10 @@ def load_command(build, work, contender, port, seconds):
     if work.options["load"] == "fanout_load":
         options["protocol"] = contender.protocol
     words = [f"{build}/benches/{work.options['load']}", "--json"]
+    if contender.clear:
+        options["clear"] = True
     for key, value in options.items():
-        words += [f"--{key}", str(value)]
+        words += [f"--{key}"] if value is True else [f"--{key}", str(value)]
     return words
 
 
@@ -60,6 +63,10 @@ def measure(bench, work, contender, seconds):
         "others": others,
         f"{counts}_per_second": load[f"{counts}_per_second"],
     }
+    if counts == "records":
+        figures["mb_per_cpu_second"] = operations * RECORD_BYTES * 1000 / total
+    if counts == "handshakes":
+        figures["handshakes_per_cpu_second"] = operations * 1e9 / total
     figures |= {key: load[key] for key in LATENCIES if key in load}
     calls = server.system_calls()  # since the server started
     if calls is not None:

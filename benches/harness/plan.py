@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from .measure import run_seconds
 
-QUICK_SECONDS_MAX = 300
+QUICK_SECONDS_MAX = 480
 QUICK_WARMUP_SECONDS = 0.1
 WARMUP_SECONDS = 0.3
 

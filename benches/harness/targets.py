@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from .figure import ratio_text, text
+from .spread import ratio
 
 
 @dataclass(frozen=True)
@@ -11,6 +12,7 @@ class Target:
 
     ratio       ours divided by theirs, the median of the rounds
     worst       the same, the largest one of all rivals that were measured
+    added       what ours has more than `beside`, divided by theirs: what is laid upon it
     times       theirs divided by ours: how many times faster ours is
     difference  ours minus theirs
     value       ours alone
@@ -23,16 +25,21 @@ class Target:
     at_most: bool
     theirs: str = ""
     figure: str = ""  # empty: the headline
+    beside: str = ""
+    theirs_work: str = ""  # empty: the same
 
     @property
     def words(self):
         about = {
             "ratio": f"{self.ours} ÷ {self.theirs}",
             "worst": f"{self.ours} ÷ the best rival",
+            "added": f"({self.ours} − {self.beside}) ÷ {self.theirs}",
             "times": f"{self.theirs} ÷ {self.ours}",
             "difference": f"{self.ours} − {self.theirs}",
             "value": self.ours,
         }[self.how]
+        if self.theirs_work:
+            about += f" in {self.theirs_work}"
         return f"{self.work}: {about}" + (f", {self.figure}" if self.figure else "")
 
 
@@ -83,6 +90,24 @@ def kv_targets():
         yield at_least("memcached_get_64", polling, "ratio", 8, theirs="libmemcached")
 
 
+def tls_targets():
+    for reactor in REACTORS:
+        ours = f"ouro {reactor}"
+        yield at_most("tls_echo_64", ours, "added", 1.15, theirs="floor record",
+                      beside=f"ouro clear {reactor}")  # fmt: skip
+        yield at_most("tls_echo_64", ours, "worst", 0.9)
+        for work in ("tls_bulk_send", "tls_bulk_receive"):
+            yield at_least(work, ours, "ratio", 0.85, theirs="openssl speed")
+        for work in ("tls_handshakes_full", "tls_handshakes_resumed"):
+            yield at_least(work, ours, "ratio", 0.9, theirs="nginx")
+        yield at_least("tls_handshakes_resumed", ours, "ratio", 3, theirs=ours,
+                       theirs_work="tls_handshakes_full")  # fmt: skip
+        # OpenSSL's own share is the floor; it is more than that.
+        yield at_most("tls_idle", f"ouro lent {reactor}", "value", 12288)
+    for work in ("tls_bulk_send", "tls_bulk_receive"):
+        yield at_least(work, "ouro engine", "ratio", 0.85, theirs="openssl speed")
+
+
 def in_process_targets():
     for work in FOUR_TIMES:
         yield at_least(work, "ouro", "times", 4, theirs="tokio")
@@ -92,7 +117,7 @@ def in_process_targets():
     yield at_least("sleeps_100k", "ouro", "times", 5, theirs="tokio")
 
 
-TARGETS = (*network_targets(), *kv_targets(), *in_process_targets())
+TARGETS = (*network_targets(), *kv_targets(), *tls_targets(), *in_process_targets())
 
 
 @dataclass(frozen=True)
@@ -140,10 +165,19 @@ def worst_of(results, ours, work):
     return max(ratios, default=(None, ""))
 
 
+def added(ours, beside, theirs):
+    """What is laid upon `beside`, in theirs; the median of the rounds."""
+    key = ours.headline
+    more = [None if a is None or b is None else a - b
+            for a, b in zip(ours.values(key), beside.values(key))]  # fmt: skip
+    return ratio(more, theirs.values(key))
+
+
 def got(target, results):
     """The number to compare with the limit, or None, and a note."""
     ours = results.find(target.work, target.ours)
-    theirs = results.find(target.work, target.theirs)
+    their_work = target.theirs_work or target.work
+    theirs = results.find(their_work, target.theirs)
     if not ours:
         return None, why_missing(results, target.work, target.ours)
     if target.how == "value":
@@ -155,7 +189,13 @@ def got(target, results):
         words = [name] * bool(name) + [f"without {', '.join(missing)}"] * bool(missing)
         return number, "; ".join(words) or "no rival was measured"
     if not theirs:
-        return None, why_missing(results, target.work, target.theirs)
+        return None, why_missing(results, their_work, target.theirs)
+    if target.how == "added":
+        beside = results.find(target.work, target.beside)
+        if not beside:
+            return None, why_missing(results, target.work, target.beside)
+        found = added(ours, beside, theirs)
+        return (found.median, "") if found else (None, "no round in which all were measured")
     if target.how == "difference":
         return ours.value(ours.headline) - theirs.value(theirs.headline), ""
     found = theirs.ratio(ours) if target.how == "times" else ours.ratio(theirs)

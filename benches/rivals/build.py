@@ -104,30 +104,44 @@ class Asio:
     products = ["asio_echo_epoll", "asio_echo_uring"]
     flags = ["-std=c++20", "-O3", "-DNDEBUG", "-flto=auto"]
     uring = ["-DBOOST_ASIO_HAS_IO_URING", "-DBOOST_ASIO_DISABLE_EPOLL"]
+    probe = "#include <boost/version.hpp>\n#include <liburing.h>\n"
+    packages = {"liburing": "liburing-dev", "": "libboost1.81-dev"}
+    libraries = []
 
     def tools(self):
         compiler = shutil.which(os.environ.get("CXX", "g++"))
         self.compiler = compiler or tool("g++", "g++")
-        probe = "#include <boost/version.hpp>\n#include <liburing.h>\n"
         try:
-            macros = run([self.compiler, "-E", "-dM", "-x", "c++", "-"], input=probe)
+            macros = run([self.compiler, "-E", "-dM", "-x", "c++", "-"], input=self.probe)
         except Broken as missing:
-            package = "liburing-dev" if "liburing" in str(missing) else "libboost1.81-dev"
+            package = next(package for word, package in self.packages.items()
+                           if word in str(missing))
             raise NotThere(f"no headers of it on this machine: install {package}") from None
         boost = re.search(r'define BOOST_LIB_VERSION "(.*)"', macros)[1].replace("_", ".")
         return f"Boost.Asio {boost}, {run([self.compiler, '--version']).splitlines()[0]}"
 
     def make(self, into):
-        work = into / "asio"
+        work = into / self.name
         work.mkdir(exist_ok=True)
-        source = self.folder / "asio_echo.cpp"
+        on_epoll, on_uring = self.products
+        source = self.folder / f"{on_epoll.removesuffix('_epoll')}.cpp"
         command = [self.compiler, *self.flags, source]
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as both:
-            list(both.map(run, [[*command, "-o", work / "asio_echo_epoll"],
-                                [*command, *self.uring, "-o", work / "asio_echo_uring",
+            list(both.map(run, [[*command, "-o", work / on_epoll, *self.libraries],
+                                [*command, *self.uring, "-o", work / on_uring, *self.libraries,
                                  "-luring"]]))
         for product in self.products:
             put(work / product, into / product)
+
+
+class AsioTls(Asio):
+    """The same under TLS, through Boost.Asio's streams on OpenSSL."""
+
+    name = "asio_tls"
+    products = ["asio_tls_echo_epoll", "asio_tls_echo_uring"]
+    probe = Asio.probe + "#include <openssl/ssl.h>\n"
+    packages = {"openssl": "libssl-dev"} | Asio.packages
+    libraries = ["-lssl", "-lcrypto", "-pthread"]
 
 
 class Go:
@@ -261,8 +275,23 @@ class RedisBenchmark:
         put(self.folder / "redis_benchmark", into / "redis_benchmark")
 
 
-RIVALS = {rival.name: rival for rival in (Tokio, Asio, Go, Hiredis, Libmemcached, GoKv,
-                                          RedisBenchmark)}
+class Nginx:
+    """The nginx of the distribution, in a script that writes its configuration."""
+
+    name = "nginx"
+    folder = HERE / "nginx"
+    products = ["nginx_tls"]
+
+    def tools(self):
+        nginx = shutil.which("nginx") or tool("/usr/sbin/nginx", "nginx")
+        return run([nginx, "-v"]).strip().rpartition(" ")[2]
+
+    def make(self, into):
+        put(self.folder / "nginx_tls", into / "nginx_tls")
+
+
+RIVALS = {rival.name: rival for rival in (Tokio, Asio, AsioTls, Go, Hiredis, Libmemcached, GoKv,
+                                          RedisBenchmark, Nginx)}
 
 
 def sources(folder):

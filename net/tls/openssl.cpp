@@ -16,7 +16,11 @@ void let_go::operator()(ssl_st* p) const noexcept { SSL_free(p); }
 void let_go::operator()(x509_st* p) const noexcept { X509_free(p); }
 void let_go::operator()(x509_store_st* p) const noexcept { X509_STORE_free(p); }
 
-void clean_queue::empty() noexcept { ERR_clear_error(); }
+/// It is nearly always empty, and the library clears each of its places to make it so: for a record
+/// of 64 bytes that would be a sixth of the time.
+void clean_queue::empty() noexcept {
+    if (ERR_peek_error() != 0) ERR_clear_error();
+}
 
 std::string clean_queue::words() const {
     const unsigned long oldest = ERR_peek_error();

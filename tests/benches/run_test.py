@@ -119,6 +119,32 @@ class WholeRun(unittest.TestCase):
         self.assertIn("kernel", kept.machine)
         xml.etree.ElementTree.fromstring(html.read_text())
 
+    def test_one_who_is_measured_otherwise_stands_beside_the_others(self):
+        inside = f"#!{sys.executable}\nprint('{{\"operations\": 10, \"wall_ns\": 900, " \
+                 "\"cpu_ns\": 5000, \"bytes\": 20}')\n"
+        (self.build / "benches/inside").write_text(inside)
+        record = Contender("record", "floor", f"{self.build}/benches/inside {{cert}}",
+                           kind="inprocess")
+        code, said, kept = self.run_it([self.network(self.ours, record)])
+        self.assertEqual(code, 0, said)
+        self.assertEqual(kept.find("w", "record").value("cpu_us"), 0.5)
+        self.assertEqual(kept.find("w", "record").value("mb_per_cpu_second"), 4)
+        self.assertTrue(kept.find("w", "ouro").measured)
+
+    def test_flags_of_a_load_and_what_it_counts(self):
+        load = LOAD.replace("requests", "records").replace(
+            "import json, socket, sys",
+            "import json, socket, sys\nassert {'--clear', '--resume'} <= {*sys.argv}"
+            " and 'True' not in sys.argv")
+        (self.build / "benches/load").write_text(load)
+        clear = Contender("clear", "ours", self.server, clear=True)
+        work = work_of(clear, figures=("mb_per_cpu_second",),
+                       options={"load": "load", "counts": "records", "resume": True})
+        code, said, kept = self.run_it([work])
+        self.assertEqual(code, 0, said)
+        for each in kept.find("w", "clear").rounds:  # MB/s times µs of a record are its bytes
+            self.assertAlmostEqual(each["mb_per_cpu_second"] * each["cpu_us"], 16384, 3)
+
     def client_work(self, command):
         figures = ("requests_per_second", "cpu_ns", "p50_us", "allocations")
         client = Contender("ouro", "ours", command)
