@@ -16,7 +16,7 @@
 //  6. `put` never waits for a receive. The one case in which the library would is a peer that has
 //     sent the beginning of a message of the handshake's (a ticket larger than a record): up to
 //     `held_back_max` clear bytes are then kept and sent once the rest has come; more is a failure.
-//  7. Idle, it holds `rest_bytes` to receive into and none to send from, and neither does the library.
+//  7. Idle, it holds `rest_bytes` to receive into and none to send from; the library holds none.
 #pragma once
 
 #include <ouro/net/bytes/chunk.hpp>
