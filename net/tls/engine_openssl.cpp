@@ -289,7 +289,6 @@ engine::outcome engine::read(std::span<std::byte> into, std::size_t& n, bool pee
     enter();
     for (;;) {
         const std::size_t before = unread().size();
-        const unsigned messages = quiet_messages_;
         const int answer = peek ? SSL_peek_ex(ssl_.get(), into.data(), into.size(), &n)
                                 : SSL_read_ex(ssl_.get(), into.data(), into.size(), &n);
         const outcome came = settle(answer);
@@ -299,10 +298,7 @@ engine::outcome engine::read(std::span<std::byte> into, std::size_t& n, bool pee
             return outcome::failed;
         }
         if (!held_back_.appended().empty()) send_held_back();
-        if (came != outcome::more) return came;
-        // The library stops behind each message, and has the next one of the same record by then.
-        if (quiet_messages_ != messages) continue;
-        if (unread().empty()) return came;
+        if (came != outcome::more || unread().empty()) return came;
         if (unread().size() == before) {
             fail(errc::protocol, "the library does not go on");
             return outcome::failed;
