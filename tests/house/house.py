@@ -69,7 +69,7 @@ WIRE = re.compile(r"/wire/|^http/h1/(parser|chunked)\b"
                   r"|^kv/redis/(error|value)\.|^kv/memcached/(error|key)\."
                   r"|^db/postgres/codec")
 # A wire file may know these of the crates below.
-WIRE_BELOW = re.compile(r"^(runtime/(result|error|check|engine/frame_pool)|net/bytes/buffer"
+WIRE_BELOW = re.compile(r"^(runtime/(result|error|check|engine/frame_pool)|net/bytes/(buffer|chunk)"
                         r"|net/session/fate)\.hpp$")
 # The protocol crates may know these of the runtime.
 PROTOCOL_BELOW = re.compile(r"^runtime/([^/]+|(engine|time|sync)/.*)$")

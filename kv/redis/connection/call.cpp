@@ -7,8 +7,8 @@
 namespace ouro::redis {
 
 bool call_base::begin() noexcept {
-    error_ = {};
-    thrown_ = nullptr;
+    if (error_) error_ = {};
+    if (thrown_) thrown_ = nullptr;
     if (command_.too_large())
         error_ = errc::too_large;
     else if (obstacle_ != obstacle::none)
