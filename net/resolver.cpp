@@ -141,6 +141,7 @@ public:
         const count_in waiting(known->waiters);
         auto waited = co_await as_result(known->done.wait());
         if (!waited) co_return waited.error();
+        OURO_ASSERT(known->known && "resolver: told, and there is no answer");
         co_return *known->known;
     }
 
@@ -227,12 +228,14 @@ private:
     std::shared_ptr<entry> add(std::string key) {
         if (entries_.size() >= options_.entries_max) forget(by_use_.front());
         auto made = std::make_shared<entry>(std::move(key));
-        entries_.emplace(made->key, made);
+        const bool is_new = entries_.emplace(made->key, made).second;
+        OURO_ASSERT(is_new && entries_.size() <= options_.entries_max);
         by_use_.push_back(*made);
         return made;
     }
 
     void keep(entry& of, answer found) {
+        OURO_ASSERT(of.lookups > 0);
         --of.lookups;
         if (of.known) return;  // another lookup was quicker
         const bool answered = found || found.error() == errc::host_not_found;
@@ -246,8 +249,10 @@ private:
     }
 
     void forget(entry& which) noexcept {
+        const auto at = entries_.find(which.key);
+        OURO_ASSERT(at != entries_.end() && at->second.get() == &which);
         which.unlink();
-        entries_.erase(entries_.find(which.key));
+        entries_.erase(at);
     }
 
     resolver_options options_;

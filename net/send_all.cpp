@@ -1,5 +1,7 @@
 #include <ouro/net/send_all.hpp>
 
+#include <ouro/runtime/check.hpp>
+
 #include <liburing.h>
 
 #include <sys/socket.h>
@@ -65,6 +67,7 @@ bool send_all_op::take(std::int32_t result) noexcept {
         error_ = result < 0 ? result : -EPIPE;
         return true;
     }
+    OURO_ASSERT(static_cast<std::size_t>(result) <= rest_.size());
     rest_ = rest_.subspan(static_cast<std::size_t>(result));
     if (rest_.empty()) return true;
     if (cancel_requested()) error_ = -ECANCELED;
@@ -94,6 +97,7 @@ void send_all_op::stop() noexcept {
 }
 
 void send_all_op::finish() noexcept {
+    OURO_ASSERT(!flusher::linked() && "send_all: it ends, and would go on");
     on_.end_write();
     resume();
 }

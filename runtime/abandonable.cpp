@@ -1,5 +1,7 @@
 #include <ouro/runtime/abandonable.hpp>
 
+#include <ouro/runtime/check.hpp>
+
 namespace ouro {
 
 bool abandonable_leaf::suspend(promise_base& frame) noexcept {
@@ -16,6 +18,7 @@ bool abandonable_leaf::suspend(promise_base& frame) noexcept {
 }
 
 void abandonable_leaf::cancel(cancel_reason) noexcept {
+    OURO_ASSERT(job_ && !refused_);
     const parting how = leave_blocking(*job_);
     if (how == parting::too_late) return;  // its outcome is on the way
     if (how == parting::left_to_thread) static_cast<void>(job_.release());

@@ -1,5 +1,7 @@
 #include <ouro/runtime/scope.hpp>
 
+#include <ouro/runtime/check.hpp>
+
 namespace ouro {
 
 void scope::cancel() noexcept {
@@ -23,6 +25,7 @@ void scope::fail(std::exception_ptr why) noexcept {
 
 void scope::member_ended(root_task& member) noexcept {
     const bool was_body = body_ == &member;
+    OURO_ASSERT((was_body || children_ > 0) && "scope: more tasks have ended than were begun");
     if (was_body)
         body_ = nullptr;
     else

@@ -1,5 +1,7 @@
 #include <ouro/runtime/task_group.hpp>
 
+#include <ouro/runtime/check.hpp>
+
 namespace ouro {
 
 void task_group::cancel_members(cancel_reason reason) noexcept {
@@ -15,6 +17,7 @@ bool task_group::wait_for_members(promise_base& frame) noexcept {
 }
 
 void task_group::task_ended(root_task& member) noexcept {
+    OURO_ASSERT(member.owner() == this && member.finished());
     member.unlink();
     member_ended(member);
     if (members_.empty() && waiting()) resume();

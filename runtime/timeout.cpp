@@ -1,5 +1,6 @@
 #include <ouro/runtime/timeout.hpp>
 
+#include <ouro/runtime/check.hpp>
 #include <ouro/runtime/duration_text.hpp>
 
 namespace ouro {
@@ -13,6 +14,8 @@ void inner_chain::enter(promise_base& frame) noexcept {
 }
 
 void inner_chain::leave() noexcept {
+    OURO_ASSERT(below_ && frame()->owner == &*below_);
+    OURO_ASSERT(below_->waiting_for() == nullptr);
     frame()->owner = waiting_chain();
     unwait();
 }

@@ -97,6 +97,7 @@ class workers::main_watch final : public task_owner {
 public:
     explicit main_watch(workers& run) noexcept : run_(run) {}
     void task_ended(root_task& main) noexcept override {
+        OURO_ASSERT(run_.own_slot().main == &main);
         run_.own_slot().main = nullptr;
         run_.main_was_asked_ = main.cancelled();
         run_.request_stop();
@@ -196,6 +197,7 @@ void workers::work(unsigned worker, task<>* main) noexcept {
 
 std::unique_ptr<executor> workers::make_loop(unsigned worker) {
     slot& self = slots_[worker];
+    OURO_ASSERT(self.loop == nullptr && "a worker has one loop");
     std::string reason;
     auto loop =
         std::make_unique<executor>(make_reactor(options_.reactor, reason), worker, options_.turn);
@@ -236,6 +238,7 @@ void workers::turn(executor& loop) {
 
 void workers::drain(executor& loop) {
     slot& self = own_slot();
+    OURO_ASSERT(!self.draining);
     alarm grace(self.grace_over);
     self.draining = true;
     loop.tasks().cancel_all(cancel_reason::shutdown);
@@ -288,7 +291,9 @@ bool workers::one_more_busy() noexcept {
 }
 
 void workers::one_less_busy() noexcept {
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) wake_all();
+    const unsigned before = busy_.fetch_sub(1, std::memory_order_acq_rel);
+    OURO_ASSERT(before > 0 && "a worker leaves once");
+    if (before == 1) wake_all();
 }
 
 void workers::request_stop() noexcept {
@@ -335,8 +340,10 @@ bool workers::may_sleep(bool stuck) noexcept {
     if (stopping()) return false;
     if (!stuck) return true;
     constexpr std::uint64_t signing_in = one_change + one_sleeper;
+    OURO_ASSERT(!self.signed_in);
     self.signed_in = true;
     const std::uint64_t now = sleepers_.fetch_add(signing_in) + signing_in;
+    OURO_ASSERT((now & sleepers_mask) <= count());
     if ((now & sleepers_mask) != count()) return true;
     if (!nothing_posted() || sleepers_.load() != now || stopping()) return true;
     self.found_deadlock = true;

@@ -84,6 +84,7 @@ ring::ring(distribution how, std::vector<ring_server> servers)
 }
 
 void ring::set_present(std::size_t server, bool present) {
+    OURO_ASSERT(server < present_.size());
     if (present_[server] == present) return;
     present_[server] = present;
     try {
@@ -148,6 +149,7 @@ std::size_t ring::server_of(std::string_view key) const noexcept {
     const auto found =
         std::lower_bound(points_.begin(), points_.end(), hash,
                          [](const point& at, std::uint32_t value) { return at.value < value; });
+    OURO_ASSERT(!points_.empty() && "servers that are there have points");
     return found == points_.end() ? points_.front().server : found->server;
 }
 

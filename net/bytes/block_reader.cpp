@@ -25,7 +25,9 @@ block_reader::block_reader(descriptor& from, const block_reader_options& options
 
 // Asked for only after look() found less than bytes_max_ ready bytes.
 std::span<std::byte> block_reader::space() noexcept {
+    OURO_ASSERT(begin_ <= searched_ && searched_ <= block_.used());
     const std::size_t kept = block_.used() - begin_;
+    OURO_ASSERT(kept < bytes_max_);
     if (kept == 0 && block_.unshared() && block_.capacity() >= block_bytes_) {
         block_.restart();
         begin_ = searched_ = 0;

@@ -62,6 +62,7 @@ bool buffer::make_room(std::size_t n) {
     }
     begin_ = 0;
     end_ = kept;
+    OURO_ASSERT(n <= capacity_ - end_);
     return true;
 }
 

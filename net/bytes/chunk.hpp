@@ -48,7 +48,10 @@ public:
     /// Makes a block of at least `bytes` with one reference, the caller's. Throws std::bad_alloc.
     static block& take(std::size_t bytes);
     /// Frees a block whose last reference is gone.
-    static void give_back(block& unused) noexcept { unused.free(unused); }
+    static void give_back(block& unused) noexcept {
+        OURO_ASSERT(unused.refs == 0);
+        unused.free(unused);
+    }
 
     static block_pool_stats stats() noexcept;
 };

@@ -28,6 +28,7 @@ void chunk_queue::consume(std::size_t bytes) noexcept {
         --count_;
     }
     if (count_ > 0) return;
+    OURO_ASSERT(bytes_ == 0);
     head_ = 0;  // again, so that a queue in slow traffic touches always the same memory
     if (capacity_ > kept_capacity_max) release_ring();
 }
@@ -44,6 +45,7 @@ void chunk_queue::retract(std::size_t bytes) noexcept {
         last = chunk();
         --count_;
     }
+    OURO_ASSERT((count_ == 0) == (bytes_ == 0));
 }
 
 std::size_t chunk_queue::gather(std::span<iovec> into) const noexcept {
@@ -63,6 +65,7 @@ void chunk_queue::clear() noexcept {
 }
 
 void chunk_queue::grow() {
+    OURO_ASSERT(count_ == capacity_);
     const std::uint32_t larger = 2 * capacity_;
     void* const memory = frame_pool::allocate(larger * sizeof(chunk));
     chunk* const ring = static_cast<chunk*>(memory);

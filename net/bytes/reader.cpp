@@ -42,6 +42,7 @@ std::span<std::byte> reader::space() noexcept {
         buffer_.release();
         appetite_ = std::max(kept_bytes_max, first_bytes_);
     }
+    OURO_ASSERT(kept < buffer_.bytes_max());
     const std::size_t left = buffer_.bytes_max() - kept;
     const std::size_t wanted = appetite_ > kept ? appetite_ - kept : 0;
     std::span<std::byte> offered = prepare(std::min(std::max(wanted, receive_bytes_min), left));
@@ -121,6 +122,7 @@ fill_await::progress reader::until_op::look() noexcept {
     const std::string_view there = in_.buffer_.text();
     const std::size_t limit = std::min(bytes_max_, in_.buffer_.bytes_max());
     const std::string_view allowed = there.substr(0, limit);
+    OURO_ASSERT(searched_ <= allowed.size());
     const void* const at = allowed.empty()
                                ? nullptr
                                : ::memmem(allowed.data() + searched_, allowed.size() - searched_,

@@ -85,6 +85,7 @@ public:
     passage* through() const noexcept override { return on_ ? on_->through() : inherited_.get(); }
 
     void pull(writer_source& from) noexcept {
+        OURO_ASSERT((!source_ || source_ == &from) && "writer: it has one source");
         source_ = &from;
         schedule();
     }
@@ -92,7 +93,10 @@ public:
     void close() noexcept { open_ = false; }
     /// True when nothing is left to wait for.
     bool reached(const writer::wait_op& wait) const noexcept;
-    void add(writer::wait_op& wait) noexcept { waits_.push_back(wait); }
+    void add(writer::wait_op& wait) noexcept {
+        OURO_ASSERT(!error_ && "writer: nobody waits for one that has ended");
+        waits_.push_back(wait);
+    }
 
     /// The writer dies; so does this, now or upon the completion of what is in flight.
     void abandon() noexcept;
@@ -114,6 +118,7 @@ private:
     readiness needs() const noexcept override { return readiness::writable; }
     void completed(std::int32_t result, std::uint32_t flags) noexcept override;
     void inherit(int number, std::unique_ptr<passage> through) noexcept override {
+        OURO_ASSERT(orphaned_ && in_flight());
         number_ = number;
         inherited_ = std::move(through);
         on_ = nullptr;
@@ -197,6 +202,7 @@ void writer_core::commit(std::size_t n) {
 
 void writer_core::flush() noexcept {
     if (in_flight()) return;
+    OURO_ASSERT(!filling_ && !orphaned_);
     if (source_ && open_) {
         filling_ = true;  // what it writes leaves now, and need not be scheduled
         writer_source* const source = std::exchange(source_, nullptr);
@@ -295,11 +301,14 @@ void writer_core::wake() noexcept {
     waits_.for_each([this](writer::wait_op& wait) {
         if (error_ || reached(wait)) wait.finish(error_);
     });
+    OURO_ASSERT((!error_ || waits_.empty()) && "writer: everybody is told of its end");
 }
 
 // The end.
 
 void writer_core::abandon() noexcept {
+    OURO_ASSERT(!orphaned_);
+    OURO_ASSERT(!filling_ && "writer: destroyed inside its source's fill()");
     if (flusher::linked()) flusher::unlink();
     if (!error_) error_ = errc::closed;
     source_ = nullptr;
@@ -314,6 +323,7 @@ void writer_core::abandon() noexcept {
 }
 
 void writer_core::end_as_orphan() noexcept {
+    OURO_ASSERT(waits_.empty() && error_);
     if (on_)
         on_->end_write();
     else

@@ -56,6 +56,7 @@ void pool_acquire::suspend(promise_base& frame) noexcept {
 }
 
 void pool_acquire::fire() noexcept {
+    OURO_ASSERT(core_.waiting_ > 0 && !granted_);
     unlink();
     fail_with_state(errc::timed_out);
     --core_.waiting_;
@@ -68,6 +69,7 @@ void pool_acquire::fire() noexcept {
 void pool_acquire::left() noexcept { stop_waiting(); }
 
 void pool_acquire::stop_waiting() noexcept {
+    OURO_ASSERT(core_.waiting_ > 0 && !granted_ && !failure_);
     --core_.waiting_;
     core_.counted_.waited += std::max(clock::now() - since_, duration::zero());
     executor::current().timers().disarm(*this);
@@ -89,6 +91,7 @@ pool_acquire::~pool_acquire() {
 pool_entry& pool_acquire::take() {
     if (failure_) std::rethrow_exception(failure_);
     if (failed()) throw_failure();
+    OURO_ASSERT(granted_ && "pool: a connection is taken once");
     return *std::exchange(granted_, nullptr);
 }
 
@@ -162,13 +165,15 @@ pool_core::pool_core(const pool_options& options)
 pool_core::~pool_core() { OURO_ASSERT(closed_ && idle_.empty()); }
 
 void pool_core::let_go() noexcept {
+    OURO_ASSERT(holders_ > 0);
     if (--holders_ == 0) delete this;
 }
 
 pool_entry* pool_core::try_take() noexcept {
     OURO_ASSERT(home_ == &executor::current() &&
                 "pool: used on another worker: have one for each (per_worker)");
-    while (!idle_.empty()) {  // nobody waits while it is not
+    OURO_ASSERT((idle_.empty() || waiters_.empty()) && "pool: somebody waits for what is idle");
+    while (!idle_.empty()) {
         pool_entry& entry = idle_.front();
         unlink_idle(entry);
         if (is_fit(entry)) {
@@ -190,7 +195,7 @@ void pool_core::lease() noexcept {
 void pool_core::give_back(pool_entry& entry, bool discard) noexcept {
     OURO_ASSERT(home_ == &executor::current() &&
                 "pool: used on another worker: have one for each (per_worker)");
-    OURO_ASSERT(leased_ > 0);
+    OURO_ASSERT(leased_ > 0 && entry.core == this && !entry.linked());
     --leased_;
     entry.checked = clock::now();
     if (discard) ++counted_.discarded;
@@ -249,6 +254,7 @@ void pool_core::place(pool_entry& entry) noexcept {
 }
 
 void pool_core::close_entry(pool_entry& entry) noexcept {
+    OURO_ASSERT(!entry.linked());
     const std::unique_ptr<pool_entry> last(&entry);
     destroy(entry.connection);
 }
@@ -307,6 +313,7 @@ task<> pool_core::connect_task(pool_core_ref core, std::uint64_t arrivals) {
     } catch (...) {
         failure = std::current_exception();
     }
+    OURO_ASSERT(core->connecting_ > 0);
     --core->connecting_;
     if (failure)
         core->connect_failed(failure, arrivals);
@@ -316,6 +323,7 @@ task<> pool_core::connect_task(pool_core_ref core, std::uint64_t arrivals) {
 }
 
 void pool_core::connected(std::unique_ptr<pool_entry> entry) noexcept {
+    OURO_ASSERT(open() + connecting_ < options_.connections_max && "pool: more than it may have");
     ++counted_.connects;
     failed_until_ = 0;
     retry_.reset();
@@ -430,11 +438,13 @@ std::size_t pool_core::unused_above_min() const noexcept {
 }
 
 void pool_core::unlink_idle(pool_entry& entry) noexcept {
+    OURO_ASSERT(idle_count_ > 0);
     entry.unlink();
     --idle_count_;
 }
 
 void pool_core::begin_check(pool_entry& entry) noexcept {
+    OURO_ASSERT(checking_ < options_.connecting_max);
     ++checking_;
     try {
         spawn(check_task(pool_core_ref(*this), entry)).set_name("pool check");
@@ -455,6 +465,7 @@ task<> pool_core::check_task(pool_core_ref core, pool_entry& entry) {
 }
 
 void pool_core::checked(pool_entry& entry, bool alive) noexcept {
+    OURO_ASSERT(checking_ > 0 && !entry.linked());
     --checking_;
     entry.checked = clock::now();
     if (!alive) ++counted_.evicted_unusable;
@@ -493,6 +504,7 @@ task<> pool_core::restore_task(pool_core_ref core, pool_entry& entry) {
 }
 
 void pool_core::restored(pool_entry& entry, bool well) noexcept {
+    OURO_ASSERT(restoring_ > 0 && !entry.linked());
     --restoring_;
     entry.checked = clock::now();
     ++(well ? counted_.restored : counted_.restore_failures);

@@ -187,6 +187,7 @@ template <class Message>
 void inbox<Message>::put(Message one) noexcept {
     if (ended_) return;
     if (!waiters_.empty()) {
+        OURO_ASSERT(size_ == 0 && kept_.empty() && "inbox: somebody waits for what is there");
         waiters_.front<next_op>().got_ = std::move(one);
         waiters_.wake_one();
         return;
@@ -272,7 +273,9 @@ Message inbox<Message>::pop() noexcept {
     slots_[first_] = Message();  // what a move leaves may hold memory
     first_ = (first_ + 1) & (slots_.size() - 1);
     --size_;
+    OURO_ASSERT(oldest.bytes() <= bytes_ && "inbox: a message has grown while it waited");
     bytes_ -= oldest.bytes();
+    OURO_ASSERT(size_ > 0 || bytes_ == 0);
     return oldest;
 }
 

@@ -48,6 +48,7 @@ task<> lasting_connection::run(std::shared_ptr<void> self) {
     co_await shield(connection_.close());
     // Whoever waits for the first attempt may not have seen yet why it failed.
     if (!failure_.code) failure_.code = make_error_code(errc::closed);
+    OURO_ASSERT(!connection_.is_open());
     finished(failure_.code);
     tried_.set();
     over_.set();
@@ -64,6 +65,7 @@ bool lasting_connection::is_ending() const noexcept {
 
 task<> lasting_connection::keep_connected() {
     while (!is_ending()) {
+        OURO_ASSERT(!serving_ && "lasting_connection: one connection at a time");
         if (options_.guided) co_await told_.wait();
         set_out();
         std::error_code why = no_memory();
@@ -114,6 +116,7 @@ void lasting_connection::set_out() noexcept {
 }
 
 void lasting_connection::has_failed(std::error_code why) noexcept {
+    OURO_ASSERT(why);
     failure_ = {why, std::move(said_.words), is_refusal(why)};
     failed(failure_);
 }

@@ -74,6 +74,7 @@ task<std::error_code> link::serve(stream& connection, reader& in) {
                 why = taken.error();
                 break;
             }
+            OURO_ASSERT(*taken <= in.ready().size() && "link: take() took more than there was");
             in.consume(*taken);
             in_the_middle_ = !in.ready().empty();
             if (!reading() && !given_up_) {
@@ -101,6 +102,7 @@ task<std::error_code> link::serve(stream& connection, reader& in) {
 }
 
 bool link::feeder::fill() noexcept {
+    OURO_ASSERT(of_.connected() && "link: asked for more by a writer that is gone");
     if (of_.given_up_ || of_.retiring_) return false;
     const result<bool> more = guarded([this]() -> result<bool> { return of_.fill(of_.out()); });
     if (!more) of_.give_up(more.error());
@@ -127,6 +129,7 @@ void link::retire(std::error_code why) noexcept {
 bool link::is_silent(time_point now) noexcept {
     if (!connected()) return false;
     const std::uint64_t left = out_->sent_bytes();
+    OURO_ASSERT(left >= left_);
     const debt is = owed(left);
     if (is.is_leaving && left > left_) heard_ = now;
     left_ = left;

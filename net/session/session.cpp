@@ -89,6 +89,7 @@ void session::watch_for(const exchange& from) noexcept {
 
 void session::take_back(exchange& from) noexcept {
     if (from.place_ == exchange::place::queued) {
+        OURO_ASSERT(queued_ > 0);
         from.unlink();
         --queued_;
         from.fail(errc::cancelled, fate::unsent);
@@ -100,6 +101,7 @@ void session::take_back(exchange& from) noexcept {
 
 /// The slot stays, so that what belongs to it is dropped.
 void session::leave_slot(std::uint64_t at, std::error_code why) noexcept {
+    OURO_ASSERT(at >= head_ && at < tail_ && slots_[at & mask()].left > 0);
     exchange& who = *std::exchange(slots_[at & mask()].who, nullptr);
     OURO_ASSERT(who.slot_ == at && !who.is_turn_);
     const bool indispensable = who.indispensable_;
@@ -160,6 +162,7 @@ std::error_code session::put(exchange& from, writer& out) noexcept {
 void session::make_room() {
     if (in_flight() < slots_.size()) return;
     std::vector<slot> more(std::max(first_slots, 2 * slots_.size()));
+    OURO_ASSERT((more.size() & (more.size() - 1)) == 0 && in_flight() < more.size());
     for (std::uint64_t at = head_; at != tail_; ++at)
         more[at & (more.size() - 1)] = slots_[at & mask()];
     slots_ = std::move(more);
@@ -216,6 +219,7 @@ void session::end_front() noexcept {
 // The end of a connection.
 
 void session::ended(std::error_code why, std::uint64_t sent) noexcept {
+    OURO_ASSERT(!connected() && "session: its slots end when the writer is gone");
     turn_ = nullptr;
     // From the youngest to the oldest, so that what goes back to the queue keeps its order.
     while (busy()) {
@@ -230,6 +234,8 @@ void session::ended(std::error_code why, std::uint64_t sent) noexcept {
 
 void session::end_slot(slot& of, std::error_code why, bool was_sent) noexcept {
     exchange& who = *of.who;
+    OURO_ASSERT(who.place_ == exchange::place::sent && who.slot_ == tail_);
+    OURO_ASSERT(of.left > 0 || who.is_turn_);
     const bool untouched = of.left == who.replies_ && !who.touched_;
     const bool has_time = of.since + of.limit > clock::now();
     bool again = !was_sent;
@@ -251,6 +257,7 @@ void session::end_slot(slot& of, std::error_code why, bool was_sent) noexcept {
 
 void session::fail_queued(std::error_code why) noexcept {
     while (!queue_.empty()) {
+        OURO_ASSERT(queued_ > 0);
         --queued_;
         queue_.pop_front().fail(why, fate::unsent);
     }
@@ -295,6 +302,7 @@ void session::expire(time_point now) noexcept {
 }
 
 void session::give_time_up(exchange& from) noexcept {
+    OURO_ASSERT(queued_ > 0 && from.place_ == exchange::place::queued);
     from.unlink();
     --queued_;
     from.fail(trouble_ ? trouble_ : make_error_code(errc::timed_out), fate::unsent);
@@ -371,12 +379,13 @@ bool session::is_open(const turn& who) const noexcept {
 }
 
 void session::wrote(std::size_t bytes) noexcept {
-    OURO_ASSERT(turn_ && slot_of_turn().who == turn_);
+    OURO_ASSERT(busy() && turn_ && slot_of_turn().who == turn_);
     written_ += bytes;
     slot_of_turn().end = written_;
 }
 
 void session::waits(const turn& who) noexcept {
+    OURO_ASSERT(who.slot_ >= head_ && who.slot_ < tail_);
     if (who.slot_ == head_) hear();  // it has owed nothing until now
     watch();
 }
@@ -391,6 +400,7 @@ void session::close_turn(turn& who) noexcept {
 }
 
 void session::leave_turn(turn& who) noexcept {
+    OURO_ASSERT(who.slot_ >= head_ && who.slot_ < tail_);
     slot& its = slots_[who.slot_ & mask()];
     OURO_ASSERT(its.who == &who);
     who.place_ = exchange::place::nowhere;

@@ -66,6 +66,7 @@ void turn::has_begun() noexcept {
 }
 
 void turn::wake() noexcept {
+    OURO_ASSERT(began_ && "turn: news before it has begun");
     has_news_ = true;
     if (waiting() && goal_ == goal::news) leaf::resume();
 }

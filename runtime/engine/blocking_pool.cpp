@@ -91,6 +91,7 @@ result<void> blocking_pool::crew::enqueue(const std::shared_ptr<crew>& self, wor
     std::unique_lock held(lock);
     if (closing) return errc::cancelled;
     if (queued >= most.queue_max) return errc::overloaded;
+    OURO_ASSERT(idle <= threads.size());
     // A thread counts as idle until it has taken its job, so compare with the jobs, not with zero.
     if (idle <= queued && threads.size() < most.threads_max && !start_thread(self, run) &&
         threads.empty())
@@ -107,6 +108,7 @@ bool blocking_pool::crew::dequeue(blocking_job& job) noexcept {
     auto& hook = static_cast<list_hook<blocking_job>&>(job);
     if (!hook.linked()) return false;
     hook.unlink();
+    OURO_ASSERT(queued > 0);
     --queued;
     return true;
 }
@@ -127,6 +129,7 @@ parting blocking_pool::leave(blocking_job& job) noexcept {
         const std::lock_guard held(crew_->lock);
         if (!crew_->dequeue(job)) {
             if (job.worked_) return parting::too_late;
+            OURO_ASSERT(!job.left_ && "a job is left once");
             job.left_ = true;  // from here on it is the thread's, and may be gone
             ++crew_->left_alone;
             crew_->thread_ended.notify_all();
@@ -183,6 +186,8 @@ bool blocking_pool::crew::await_job(std::unique_lock<std::mutex>& held) noexcept
 
 void blocking_pool::crew::finish(blocking_job& job, workers* run,
                                  std::unique_lock<std::mutex>& held) noexcept {
+    OURO_ASSERT(!job.worked_ && "a job is done once");
+    OURO_ASSERT(!job.left_ || left_alone > 0);
     const bool left = job.left_;
     if (left)
         --left_alone;

@@ -50,6 +50,7 @@ std::uint64_t executor::new_serial() noexcept {
 
 void executor::turn() noexcept {
     OURO_ASSERT(running_ == nullptr && "a turn inside a turn");
+    OURO_ASSERT(ended_ == nullptr && "a chain has ended, and its owner was not told");
     turn_began_ = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
     ++stats_.turns;
     if (observer_) observer_->turn_started(now());
@@ -107,6 +108,7 @@ bool executor::look_at_clock() noexcept {
 }
 
 std::size_t executor::draw(std::size_t bound) noexcept {
+    OURO_ASSERT(bound > 0 && "a choice is made among at least one");
     if (observer_) {
         const std::size_t drawn = observer_->draw(bound);
         if (drawn < bound) return drawn;
@@ -149,7 +151,9 @@ void executor::poll() noexcept {
     io_->turn(until);
     asleep_.store(false, std::memory_order_relaxed);
     if (guarded) sleep_guard_->woke();
-    now_ = io_->now();
+    const std::int64_t before = std::exchange(now_, io_->now());
+    OURO_ASSERT(before <= now_ && "a reactor's clock does not go back");
+    OURO_ASSERT(running_ == nullptr && "a reactor completes operations and resumes nobody");
 }
 
 void executor::post(remote_call& call) noexcept {

@@ -133,7 +133,10 @@ public:
         next_ = &frame;
     }
     /// Calls `over.ended()` as soon as the running frame has suspended at its end.
-    void end_chain(chain& over) noexcept { ended_ = &over; }
+    void end_chain(chain& over) noexcept {
+        OURO_ASSERT(ended_ == nullptr && "one chain ends at a time");
+        ended_ = &over;
+    }
 
     /// Takes one unit of the running task's budget for completing without suspending. When it
     /// answers false, the task must go to the back of the ready queue.
@@ -193,7 +196,10 @@ public:
     bool has_posted() const noexcept { return inbox_.load(std::memory_order_seq_cst) != nullptr; }
 
     /// Counts something outside (a helper thread, a signal, another worker) that will post.
-    void expect_post(int change) noexcept { expected_posts_ += change; }
+    void expect_post(int change) noexcept {
+        expected_posts_ += change;
+        OURO_ASSERT(expected_posts_ >= 0 && "a post came that nobody had expected");
+    }
     int expected_posts() const noexcept { return expected_posts_; }
 
     /// A signal handler may call this to have the loop look around; async-signal-safe.

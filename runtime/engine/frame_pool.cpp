@@ -1,5 +1,7 @@
 #include <ouro/runtime/engine/frame_pool.hpp>
 
+#include <ouro/runtime/check.hpp>
+
 #if defined(__SANITIZE_ADDRESS__)
 #define OURO_POOL_FRAMES 0
 #elif defined(__has_feature)
@@ -34,6 +36,7 @@ struct frame_pool::cleaner {
 };
 
 void frame_pool::open() noexcept {
+    OURO_ASSERT(!of_thread_.opened);
     thread_local cleaner at_thread_end;  // passing here registers it
     of_thread_.opened = true;
     of_thread_.room = kept_bytes_max;

@@ -67,6 +67,7 @@ public:
 
     /// Takes every element of `other`, in order, behind its own.
     void splice_back(intrusive_list& other) noexcept {
+        OURO_ASSERT(&other != this);
         if (other.empty()) return;
         hook* first = other.head_.next_;
         hook* last = other.head_.prev_;

@@ -81,6 +81,7 @@ bool reactor::begin_cancel(op& operation) noexcept {
 
 void reactor::cancel_sent(op& operation) noexcept {
     OURO_ASSERT(!operation.cancel_in_flight_);
+    OURO_ASSERT(operation.in_flight_ && operation.cancel_requested_);
     operation.cancel_in_flight_ = true;
     ++operation.cancel_attempts_;
 }
@@ -96,6 +97,7 @@ void reactor::finish(op& operation, std::int32_t result, std::uint32_t flags) no
         return;
     }
     if (operation.cancel_in_flight_) {
+        OURO_ASSERT(!operation.held_ && "an operation has one final result");
         operation.held_ = true;
         operation.held_result_ = result;
         operation.held_flags_ = flags;
@@ -110,6 +112,7 @@ bool reactor::cancel_answered(op& operation, std::int32_t result) noexcept {
     OURO_ASSERT(operation.cancel_in_flight_);
     operation.cancel_in_flight_ = false;
     if (operation.held_) {
+        OURO_ASSERT(operation.in_flight_ && in_flight_ > 0);
         operation.held_ = false;
         operation.in_flight_ = false;
         --in_flight_;

@@ -11,6 +11,7 @@ promise_base& ready_queue::pop_at(std::size_t index) noexcept {
     before->next_ready = frame.next_ready;
     if (tail_ == &frame) tail_ = before;
     --size_;
+    OURO_ASSERT(tail_->next_ready == nullptr && size_ > 0);
     return frame;
 }
 

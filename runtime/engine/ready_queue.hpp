@@ -21,6 +21,7 @@ public:
     }
 
     promise_base& pop() noexcept {
+        OURO_ASSERT(head_ != nullptr);
         promise_base& frame = *head_;
         head_ = frame.next_ready;
         --size_;

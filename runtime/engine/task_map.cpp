@@ -75,6 +75,7 @@ void root_task::begin(const root_start& how, time_point now) noexcept {
 
 void root_task::ended() noexcept {
     OURO_ASSERT(state_ == state::alive);
+    OURO_ASSERT(waiting_for() == nullptr && "a task ends while it waits");
     state_ = state::finished;
     --executor::current().tasks().alive_;
     if (holders_ == 0 && !owner_) {
@@ -122,6 +123,7 @@ void task_map::grow() {
         free_ = &slab[i];
     }
     room_ += slab_records;
+    OURO_ASSERT(room_ + records_ == capacity());
     if (slabs_.size() > slabs_kept) low_water_ = capacity() / 8;
 }
 
@@ -147,10 +149,12 @@ void task_map::give_back() noexcept {
         free_ = &task;
         ++room_;
     }
+    OURO_ASSERT(room_ + records_ == capacity());
 }
 
 root_task& task_map::start(const root_start& how) noexcept {
     OURO_ASSERT(room_ > 0);
+    OURO_ASSERT(how.frame->owner == nullptr && "spawn: a task is begun once");
     root_task& task = *free_;
     free_ = task.next_free_;
     --room_;
@@ -170,6 +174,8 @@ root_task& task_map::start(const root_start& how) noexcept {
 
 void task_map::release(root_task& task) noexcept {
     OURO_ASSERT(task.state_ == root_task::state::finished);
+    OURO_ASSERT(task.holders_ == 0 && task.joiner_ == nullptr);
+    OURO_ASSERT(records_ > 0);
     task.state_ = root_task::state::free;
     --records_;
     promise_base* frame = std::exchange(task.frame_, nullptr);
@@ -188,6 +194,7 @@ root_task* task_map::find(task_id id) noexcept {
 }
 
 void task_map::cancel_all(cancel_reason reason) noexcept {
+    OURO_ASSERT(reason != cancel_reason::none);
     stopping_ = reason;
     for_each([&](root_task& task) {
         if (!task.owner_) task.cancel(reason);

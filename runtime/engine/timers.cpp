@@ -156,14 +156,17 @@ void timer_wheel::collect(std::int64_t now) noexcept {
         const bool some_left = heads_[slot].next_ != &heads_[slot];
         if (some_left) break;  // they are for later in the tick of `now`
     }
+    OURO_ASSERT(tick_ <= tick);
     tick_ = tick;
     if (first_slot() < slots_per_level) order(first_slot());
 }
 
 // Time enters a wide slot: its timers fall to lower levels.
 void timer_wheel::cascade(unsigned slot) noexcept {
-    tick_ = first_tick(slot);
     timer_link& head = heads_[slot];
+    OURO_ASSERT(slot >= slots_per_level && head.next_ != &head);
+    OURO_ASSERT(tick_ <= first_tick(slot));
+    tick_ = first_tick(slot);
     timer_link* at = head.next_;
     head.prev_->next_ = nullptr;
     head.next_ = head.prev_ = &head;
@@ -198,6 +201,7 @@ void timer_wheel::order(unsigned slot) noexcept {
 // Moves the front of an ordered slot, up to `now`, behind what is due already.
 void timer_wheel::take_due(unsigned slot, std::int64_t now) noexcept {
     timer_link& head = heads_[slot];
+    OURO_ASSERT(slot < slots_per_level && head.next_ != &head);
     timer_link* end = &head;  // the first that stays
     if (when_of(*head.prev_) > now) {
         end = head.next_;
@@ -234,6 +238,7 @@ timer_link* timer_wheel::sort(timer_link* unsorted) noexcept {
             run = merge(merged[digit], run);
             merged[digit] = nullptr;
         }
+        OURO_ASSERT(digit < merged.size());
         merged[digit] = run;
         digits = std::max(digits, digit + 1);
     }

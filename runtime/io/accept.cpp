@@ -64,6 +64,8 @@ public:
 
     /// Serves `waiter` from the queue or makes it wait.
     void serve(accept_op& waiter) noexcept {
+        OURO_ASSERT(!abandoned_);
+        OURO_ASSERT((waiters_.empty() || queue_.empty()) && "somebody waits for what is there");
         if (lost_) {
             lost_ = false;
             waiter.finish(descriptor(), -ENOMEM);
@@ -136,6 +138,7 @@ private:
         if (flags & completion_more) {
             if (queue_.size() >= options_.queue_max) request_cancel();
         } else if (abandoned_) {
+            OURO_ASSERT(waiters_.empty() && queue_.empty());
             delete this;
         } else {
             if (result < 0) failed(result);
@@ -146,6 +149,7 @@ private:
     void take(descriptor connection) noexcept {
         if (abandoned_) return;  // closes it
         if (!waiters_.empty()) {
+            OURO_ASSERT(queue_.empty());
             waiters_.pop_front().finish(std::move(connection), 0);
             return;
         }

@@ -23,6 +23,7 @@ int descriptor::give_up() noexcept {
         misused(
             "closed or destroyed while a task sends or receives on it: co_await close(), or "
             "end that task first");
+    OURO_ASSERT(heir_ == nullptr);
     waiter_ = nullptr;
     if (!is_open()) return -1;
     if (!at_home()) misused("closed on another worker than its own: release() there, adopt() here");
@@ -35,6 +36,7 @@ int descriptor::give_up() noexcept {
 }
 
 void descriptor::bequeath() noexcept {
+    OURO_ASSERT(writing_ && is_open());
     leases_.forget();
     writing_ = nullptr;
     std::exchange(heir_, nullptr)->inherit(std::exchange(number_, -1), std::move(through_));

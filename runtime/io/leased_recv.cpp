@@ -65,6 +65,7 @@ void leased_recv_op::start() noexcept {
 
 void leased_recv_op::go(stage next) noexcept {
     stage_ = next;
+    OURO_ASSERT(!done_);
     if (next == stage::buffer)
         pool_->wait(*this);
     else
@@ -156,6 +157,7 @@ void leased_recv_op::received(std::int32_t result) noexcept {
 }
 
 void leased_recv_op::finish(std::error_code error) noexcept {
+    OURO_ASSERT(!done_ && !in_flight() && !buffer_waiter::linked());
     error_ = error;
     done_ = true;
     on_->end_read();
@@ -169,6 +171,7 @@ void leased_recv_op::finish(std::error_code error) noexcept {
 }
 
 void leased_recv_op::buffer_returned() noexcept {
+    OURO_ASSERT(stage_ == stage::buffer && !woken_ && !done_);
     woken_ = pool_->available() > 0;
     if (woken_)
         receive_now();

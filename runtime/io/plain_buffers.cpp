@@ -25,7 +25,10 @@ private:
         return id;
     }
 
-    void put(std::uint16_t id) noexcept override { free_.push_back(id); }
+    void put(std::uint16_t id) noexcept override {
+        OURO_ASSERT(free_.size() < size() && "a buffer comes back once");
+        free_.push_back(id);
+    }
 
     buffer_memory memory_;
     std::vector<std::uint16_t> free_;

@@ -57,6 +57,7 @@ public:
 
     /// Begins what `by` wants. False when it cannot.
     bool start(op& by) noexcept {
+        OURO_ASSERT(asked_ == nullptr && "one operation for each direction");
         io_uring_sqe entry{};
         by.prepare(entry);
         if (!translate(entry)) return false;
@@ -105,6 +106,7 @@ private:
 
     /// Reads into a buffer of the worker's pool, as a ring does.
     int attempt_pick() noexcept {
+        OURO_ASSERT(picked_ < 0);
         buffer_pool& pool = executor::current().io().buffers();
         const int id = pool.take();
         if (id < 0) return -ENOBUFS;

@@ -1,5 +1,7 @@
 #include <ouro/runtime/sim/link.hpp>
 
+#include <ouro/runtime/check.hpp>
+
 #include <algorithm>
 
 namespace ouro::sim {
@@ -11,6 +13,7 @@ public:
         : over_(std::move(over)), in_(in), what_(std::move(what)) {}
 
     void happen() override {
+        OURO_ASSERT(in_.under_way > 0);
         --in_.under_way;
         what_->happen();
     }
@@ -32,6 +35,7 @@ void link::carry(side from, std::size_t bytes, std::unique_ptr<event> what) {
     if (how_.bytes_per_second > 0)
         when = saturating_add(
             when, static_cast<std::int64_t>(bytes * 1'000'000'000 / how_.bytes_per_second));
+    OURO_ASSERT(when >= world_.now() && when >= way.free_at);
     way.free_at = when;
     if (when == world_.now() && way.under_way == 0) {
         what->happen();

@@ -10,6 +10,8 @@
 //     makes the next one wait.
 #include <ouro/runtime/sim/stream.hpp>
 
+#include <ouro/runtime/check.hpp>
+
 #include <netinet/tcp.h>
 #include <poll.h>
 
@@ -126,6 +128,7 @@ private:
 };
 
 void stream::join(stream& one, stream& two) {
+    OURO_ASSERT(one.state_ == state::idle && two.state_ == state::idle);
     const auto way = std::make_shared<link>(one.world_, conditions(), false);
     one.side_ = link::side::client;
     two.side_ = link::side::server;
@@ -312,6 +315,7 @@ int stream::send(message& from) {
     if (room() == 0) return -EAGAIN;
     const std::size_t n = world_.split(std::min(wanted, room()));
     outstanding_ += n;
+    OURO_ASSERT(n > 0 && outstanding_ <= capacity_);
     transmit({.bytes = from.gather(n), .files = std::move(from.files)});
     return static_cast<int>(n);
 }

@@ -87,6 +87,7 @@ void world::advance(std::int64_t when) {
     OURO_ASSERT(now_ <= when);
     while (next_event() <= when) {
         auto first = agenda_.extract(agenda_.begin());
+        OURO_ASSERT(now_ <= first.key().first && "an event in the past");
         now_ = first.key().first;
         first.mapped()->happen();
     }

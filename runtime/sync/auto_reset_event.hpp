@@ -20,10 +20,12 @@ public:
     /// Wakes the oldest waiter, or is kept. A waiter that was woken has taken the signal, also
     /// when it is cancelled before it runs.
     void set() noexcept {
-        if (waiters_.empty())
+        if (waiters_.empty()) {
             set_ = true;
-        else
-            waiters_.wake_one();
+            return;
+        }
+        OURO_ASSERT(!set_ && "auto_reset_event: somebody waits for a signal that is kept");
+        waiters_.wake_one();
     }
 
     /// Wakes all who wait now; keeps nothing.

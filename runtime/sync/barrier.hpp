@@ -60,7 +60,10 @@ private:
     bool attempt() noexcept { return leads_ = of_.arrive(); }
     wait_list& queue() noexcept { return of_.waiters_; }
     bool value() const noexcept { return leads_; }
-    void left() noexcept override { --of_.arrived_; }
+    void left() noexcept override {
+        OURO_ASSERT(of_.arrived_ > 0);
+        --of_.arrived_;
+    }
 
     barrier& of_;
     bool leads_ = false;

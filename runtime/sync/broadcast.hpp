@@ -85,6 +85,7 @@ private:
     /// One receiver less has to read the value there.
     void drop_read(std::uint64_t position) noexcept {
         slot& read = at(position);
+        OURO_ASSERT(read.unread > 0 && "broadcast: a value was read by more than were to read it");
         if (--read.unread == 0) read.value.reset();
     }
 
@@ -202,6 +203,7 @@ void broadcast<T>::receiver::leave() noexcept {
     this->unlink();
     for (std::uint64_t at = std::max(position_, of_->oldest()); at < of_->next_; ++at)
         of_->drop_read(at);
+    OURO_ASSERT(of_->receivers_ > 0 && position_ <= of_->next_);
     --of_->receivers_;
     of_ = nullptr;
 }
@@ -236,6 +238,7 @@ bool broadcast<T>::receiver::lagged() noexcept {
 template <std::copy_constructible T>
 std::optional<T> broadcast<T>::receiver::read() {
     if (!of_ || position_ == of_->next_) return std::nullopt;
+    OURO_ASSERT(position_ >= of_->oldest() && position_ < of_->next_);
     slot& from = of_->at(position_);
     std::optional<T> value;
     if (from.unread == 1)

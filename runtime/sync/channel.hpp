@@ -107,6 +107,7 @@ public:
 private:
     struct share {
         static void give_back(channel& of) noexcept {
+            OURO_ASSERT(of.permits_ > 0);
             --of.permits_;
             of.permit_used();
         }
@@ -259,6 +260,7 @@ void channel<T>::put(T&& value) noexcept {
         items_.push(std::move(value));
         return;
     }
+    OURO_ASSERT(items_.empty() && "channel: somebody waits for what is there");
     receivers_.template front<recv_op>().value_.emplace(std::move(value));
     receivers_.wake_one();
 }

@@ -21,6 +21,7 @@ void condition::wait_op::cancel(cancel_reason) noexcept {
 }
 
 void condition::wait_op::want_lock() noexcept {
+    OURO_ASSERT(phase_ == phase::notification && !linked());
     phase_ = phase::lock;
     if (lock_.take())
         resume();

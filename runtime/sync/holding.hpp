@@ -1,6 +1,8 @@
 // holding.hpp: what guards and permits are made of: a share of a primitive, given back once.
 #pragma once
 
+#include <ouro/runtime/check.hpp>
+
 #include <utility>
 
 namespace ouro {
@@ -36,7 +38,10 @@ protected:
     /// Gives back what it holds before it dies.
     void give_back() noexcept { share_.give_back(let_go()); }
     /// Holds nothing any more, and gives nothing back: the caller sees to that.
-    Of& let_go() noexcept { return *std::exchange(of_, nullptr); }
+    Of& let_go() noexcept {
+        OURO_ASSERT(of_ != nullptr);
+        return *std::exchange(of_, nullptr);
+    }
 
     /// What it holds a share of; it holds something.
     Of& of() const noexcept { return *of_; }

@@ -174,6 +174,7 @@ oneshot_sender<T>& oneshot_sender<T>::operator=(oneshot_sender&& other) noexcept
 template <class T>
 void oneshot_sender<T>::leave() noexcept {
     oneshot_receiver<T>& receiver = *std::exchange(peer_, nullptr);
+    OURO_ASSERT(receiver.peer_ == this);
     receiver.peer_ = nullptr;
     receiver.waiters_.wake_all(errc::closed);
     waiters_.wake_all();
@@ -190,6 +191,7 @@ bool oneshot_sender<T>::send(T value) noexcept {
 
 template <class T>
 void oneshot_receiver<T>::deliver(T value) noexcept {
+    OURO_ASSERT(!value_ && "oneshot: a value is sent once");
     if (waiters_.empty()) {
         value_.emplace(std::move(value));
         return;
@@ -221,6 +223,7 @@ void oneshot_receiver<T>::leave() noexcept {
                 "oneshot: destroyed while somebody waits on it: end that task first");
     if (!peer_) return;
     oneshot_sender<T>& sender = *std::exchange(peer_, nullptr);
+    OURO_ASSERT(sender.peer_ == this);
     sender.peer_ = nullptr;
     sender.waiters_.wake_all();
 }

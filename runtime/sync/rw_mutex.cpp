@@ -17,6 +17,7 @@ void rw_mutex::admit() noexcept {
 rw_mutex::shared_guard rw_mutex::guard::downgrade() noexcept {
     OURO_ASSERT(*this && "rw_mutex: downgraded by a guard that holds nothing");
     rw_mutex& lock = let_go();
+    OURO_ASSERT(lock.written_ && lock.readers_ == 0);
     lock.written_ = false;
     lock.readers_ = 1;
     lock.admit();

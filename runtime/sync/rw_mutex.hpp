@@ -62,10 +62,12 @@ private:
         return true;
     }
     void unlock() noexcept {
+        OURO_ASSERT(written_ && readers_ == 0);
         written_ = false;
         admit();
     }
     void unlock_shared() noexcept {
+        OURO_ASSERT(readers_ > 0 && !written_);
         --readers_;
         admit();
     }

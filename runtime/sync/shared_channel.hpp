@@ -187,6 +187,7 @@ void shared_channel<T>::put(T&& value, shared_wait_list& woken) noexcept {
         items_.push(std::move(value));
         return;
     }
+    OURO_ASSERT(items_.empty() && "shared_channel: somebody waits for what is there");
     static_cast<std::optional<T>*>(receivers_.front().subject())->emplace(std::move(value));
     receivers_.answer_front(woken);
 }
@@ -202,8 +203,8 @@ bool shared_channel<T>::take(std::optional<T>& into, shared_wait_list& woken) no
         }
         return true;
     }
-    if (senders_.empty())
-        return false;  // they wait without items only when there is no room at all
+    if (senders_.empty()) return false;
+    OURO_ASSERT(items_.capacity() == 0 && "shared_channel: a sender waits though there is room");
     into.emplace(std::move(offered_by(senders_.front())));
     senders_.answer_front(woken);
     return true;

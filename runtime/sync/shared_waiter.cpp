@@ -27,6 +27,7 @@ void shared_task_waiter::wake() noexcept {
 }
 
 void shared_task_waiter::run() noexcept {
+    OURO_ASSERT(home_ == executor::current_or_null() && "a waiter is told on its own worker");
     home_->expect_post(-1);
     resume();
 }
@@ -39,6 +40,7 @@ void shared_thread_waiter::sleep() noexcept {
 void shared_thread_waiter::wake() noexcept {
     // Told under the lock: once it is released, the sleeper may be gone.
     const std::lock_guard held(lock_);
+    OURO_ASSERT(!woken_ && "a waiter is answered once");
     woken_ = true;
     changed_.notify_one();
 }

@@ -37,6 +37,7 @@ public:
 
     /// Marks it as answered, with an error or well. Under the lock.
     void answer(errc error) noexcept {
+        OURO_ASSERT(!answered_);
         answered_ = true;
         error_ = error;
     }
@@ -80,7 +81,11 @@ public:
 
     /// Has all of them go on. Without the lock, for a list of those who were answered.
     void wake_all() noexcept {
-        while (!empty()) waiters_.pop_front().wake();
+        while (!empty()) {
+            shared_waiter& oldest = waiters_.pop_front();
+            OURO_ASSERT(oldest.answered());
+            oldest.wake();
+        }
     }
 
 private:

@@ -35,7 +35,7 @@ ROOMS = {
     "net/pool": "runtime. runtime/engine runtime runtime/time runtime/sync",
 
     "kv/redis.": "net/session runtime. runtime",
-    "kv/redis/wire": "kv/redis. runtime.",
+    "kv/redis/wire": "kv/redis. net/bytes runtime.",
     "kv/redis/commands": "kv/redis/wire runtime.",
     "kv/redis/connection": "kv/redis. kv/redis/wire kv/redis/commands net net/session net/pool"
                            " runtime. runtime runtime/time runtime/sync",

@@ -2,6 +2,7 @@
 
 #include <ouro/kv/memcached/error.hpp>
 #include <ouro/kv/memcached/wire/text.hpp>
+#include <ouro/runtime/check.hpp>
 
 namespace ouro::memcached {
 
@@ -59,6 +60,7 @@ std::error_code batch_get::take(const reply& from, bool is_last) noexcept {
     if (!line_ends_.empty()) return take_line(from, is_last);
     const auto mine = static_cast<std::uint32_t>(first_opaque_ + at_);
     if (!is_mine(from, mine, verb::get)) return errc::wrong_opaque;
+    OURO_ASSERT(at_ < which_.size());
     const std::size_t at = which_[at_++];
     if (from.is_error())
         keep_error(from);
@@ -71,6 +73,7 @@ std::error_code batch_get::take(const reply& from, bool is_last) noexcept {
 
 // Only hits come back, in the order of the keys, and one key may stand there twice.
 std::error_code batch_get::take_line(const reply& from, bool is_last) noexcept {
+    OURO_ASSERT(line_ < line_ends_.size() && at_ <= line_ends_[line_]);
     if (from.is_error()) keep_error(from);
     if (is_last) {
         at_ = line_ends_[line_++];

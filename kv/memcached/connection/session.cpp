@@ -3,6 +3,7 @@
 #include <ouro/kv/memcached/error.hpp>
 #include <ouro/net/connect.hpp>
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/check.hpp>
 
 #include <algorithm>
 #include <array>
@@ -223,6 +224,7 @@ result<std::size_t> session::take(std::span<const std::byte> ready) {
 
 // One value that is too large is its caller's misfortune and not the connection's.
 void session::refuse_value(reply& from) noexcept {
+    OURO_ASSERT(passing_ == 0 && from.bytes_wanted > 0);
     passing_ = from.bytes_wanted;
     from.what = status::server_error;
     from.code = errc::value_too_large;

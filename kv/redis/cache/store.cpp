@@ -1,5 +1,7 @@
 #include <ouro/kv/redis/cache/store.hpp>
 
+#include <ouro/runtime/check.hpp>
+
 namespace ouro::redis {
 namespace {
 
@@ -52,6 +54,7 @@ cached_reply cache_store::peek(std::string_view key, std::string_view command,
 }
 
 void cache_store::begin(cache_entry& of, bool can_be_found) {
+    OURO_ASSERT(of.under_way && !of.indexed_);
     if (can_be_found) {
         const auto before = locate(of.key(), of.command());
         if (before != index_.end()) drop(before);
@@ -67,6 +70,7 @@ void cache_store::land(cache_entry& of, bool keep) noexcept {
     of.under_way = false;
     of.unlink();
     of.waiters.wake_all();
+    OURO_ASSERT(of.memory_ == 0 && "a reply lands once");
     if (!of.indexed_) return;
     of.memory_ = overhead + of.sent().size() + memory_of(of.value);
     kept_.push_back(of);
@@ -107,9 +111,12 @@ void cache_store::drop_origin(const void* origin) noexcept {
 void cache_store::drop(cache_entry& of) noexcept { drop(locate(of.key(), of.command())); }
 
 void cache_store::drop(index::const_iterator at) noexcept {
+    OURO_ASSERT(at != index_.end());
     cache_entry& of = at->second.entry();
+    OURO_ASSERT(of.indexed_);
     of.indexed_ = false;
     if (!of.under_way) {
+        OURO_ASSERT(size_ > 0 && of.memory_ <= bytes_);
         of.unlink();
         --size_;
         bytes_ -= of.memory_;

@@ -108,7 +108,7 @@ private:
     task<> perform();
     task<> scatter(std::unique_ptr<multi_node_call> parts);
 
-    std::span<const std::byte> bytes() const noexcept final { return command_.bytes(); }
+    bool encode(net::writer& out) const final { return write(out, command_); }
     void take(const value& from) final;
     void fail(std::error_code why, std::string_view words, net::fate how_far) noexcept final;
     [[noreturn]] void throw_failure() const;

@@ -1,5 +1,7 @@
 #include <ouro/kv/redis/cluster/map.hpp>
 
+#include <ouro/runtime/check.hpp>
+
 #include <algorithm>
 #include <new>
 #include <utility>
@@ -40,6 +42,7 @@ bool cluster_map::replace(slot_table table) {
     for (const shard& each : table.shards()) shards.push_back(members_of(each));
     table_ = std::move(table);
     shards_ = std::move(shards);
+    OURO_ASSERT(shards_.size() == table_.shards().size());
     forget_strangers();
     return true;
 }
@@ -63,18 +66,22 @@ void cluster_map::move(std::uint16_t slot, const node_endpoint& to) {
     shards_.reserve(shards_.size() + 1);
     members perhaps = members_of({to, {}});
     const std::uint16_t number = table_.add({to, {}});
+    OURO_ASSERT(number <= shards_.size());
     if (number == shards_.size()) shards_.push_back(std::move(perhaps));
+    OURO_ASSERT(shards_.size() == table_.shards().size());
     table_.assign(slot, slot, number);
 }
 
 cluster_map::node_ptr cluster_map::master_of(std::uint16_t slot) const {
     const std::uint16_t number = table_.shard_of(slot);
+    OURO_ASSERT(number == slot_table::nobody || number < shards_.size());
     return number == slot_table::nobody ? nullptr : shards_[number].master;
 }
 
 cluster_map::node_ptr cluster_map::reader_of(std::uint16_t slot, read_preference preference) {
     const std::uint16_t number = table_.shard_of(slot);
     if (number == slot_table::nobody) return nullptr;
+    OURO_ASSERT(number < shards_.size());
     return reader_in(shards_[number], preference);
 }
 

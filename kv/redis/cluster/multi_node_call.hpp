@@ -29,7 +29,7 @@ public:
     net::fate how_far = net::fate::answered;
 
 private:
-    std::span<const std::byte> bytes() const noexcept override { return encoded_; }
+    bool encode(net::writer& out) const override { return out.write(encoded_); }
     void take(const value& from) override { got.assign(from); }
     void fail(std::error_code why, std::string_view said, net::fate fate) noexcept override;
 

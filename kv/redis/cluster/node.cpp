@@ -1,6 +1,7 @@
 #include <ouro/kv/redis/cluster/node.hpp>
 
 #include <ouro/kv/redis/connection/opener.hpp>
+#include <ouro/runtime/check.hpp>
 
 #include <new>
 #include <utility>
@@ -46,6 +47,7 @@ bool node_connection::in_trouble() const noexcept {
 }
 
 void node_connection::connected() noexcept {
+    OURO_ASSERT(session_ && !lost_);
     answered_ = true;
     set_trouble({});
     not_before_ = {};
@@ -63,6 +65,7 @@ void node_connection::refused(std::error_code why, std::string_view words) noexc
 }
 
 void node_connection::disconnected(std::error_code why) noexcept {
+    OURO_ASSERT(session_ && answered_ && "a connection ends that was never there");
     lost_ = true;
     set_trouble(why);
     const time_point now = clock::now();

@@ -22,7 +22,7 @@ public:
     }
 
 private:
-    std::span<const std::byte> bytes() const noexcept override { return batch_->bytes(index_); }
+    bool encode(net::writer& out) const override { return out.write(batch_->bytes(index_)); }
     void take(const value& from) override { batch_->set_reply(index_, from); }
     void fail(std::error_code why, std::string_view words, net::fate how_far) noexcept override {
         set_failure(*batch_, index_, why, words, how_far);

@@ -2,6 +2,7 @@
 
 #include <ouro/kv/redis/cluster/node.hpp>
 #include <ouro/net/session/thrown.hpp>
+#include <ouro/runtime/check.hpp>
 
 #include <string_view>
 #include <utility>
@@ -63,6 +64,7 @@ node_connection& routed_request::way_through(cluster_node& node) const noexcept 
 }
 
 void routed_request::accept(const value& from) {
+    OURO_ASSERT(taken_ < replies());
     how_far_ = net::fate::answered;
     ++taken_;
     if (error_) return;  // the others of a transaction: all of it goes on
@@ -111,12 +113,13 @@ void node_batch::count_replies() noexcept {
 bool node_batch::encode(net::writer& out) {
     for (const routed_request* const each : all()) {
         if (each->asking_ && !out.write(asking)) return false;
-        if (!out.write(each->bytes())) return false;
+        if (!each->encode(out)) return false;
     }
     return true;
 }
 
 bool node_batch::take(const value& from) noexcept {
+    OURO_ASSERT(next_ < all().size());
     routed_request& who = *all()[next_];
     if (who.asking_ && !asking_taken_) {
         asking_taken_ = true;  // should it be an error, then the next reply is one, too

@@ -59,8 +59,8 @@ private:
     friend class cluster_core;
     friend class node_batch;
 
-    /// The bytes to send; the same whenever it is asked.
-    virtual std::span<const std::byte> bytes() const noexcept = 0;
+    /// Writes the bytes to send; the same whenever it is asked. See exchange::encode.
+    virtual bool encode(net::writer& out) const = 0;
     /// How many replies that has.
     virtual std::uint32_t replies() const noexcept { return 1; }
     /// One of them. May throw std::bad_alloc.

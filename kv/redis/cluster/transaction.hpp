@@ -46,7 +46,7 @@ private:
     }
     std::size_t add(const redis::command& what);
 
-    std::span<const std::byte> bytes() const noexcept override { return replies_.bytes(); }
+    bool encode(net::writer& out) const override { return out.write(replies_.bytes()); }
     std::uint32_t replies() const noexcept override { return replies_.replies(); }
     void take(const value& from) override { replies_.take(from); }
     void fail(std::error_code why, std::string_view words, net::fate how_far) noexcept override {

@@ -45,7 +45,7 @@ public:
     task<> rest();
 
 private:
-    std::span<const std::byte> bytes() const noexcept override { return watch_.bytes(); }
+    bool encode(net::writer& out) const override { return write(out, watch_); }
     void take(const value& from) override;
     void fail(std::error_code why, std::string_view words, net::fate how_far) noexcept override;
     void keep(net::pool<connection>::lease&& own) noexcept override { own_ = std::move(own); }

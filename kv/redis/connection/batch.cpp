@@ -52,10 +52,12 @@ std::size_t batch::add(const command& what) {
 std::span<const std::byte> batch::bytes(std::size_t index) const noexcept {
     const std::size_t begin = entries_[index].begin;
     const std::size_t end = index + 1 < size() ? entries_[index + 1].begin : bytes_.size();
+    OURO_ASSERT(begin <= end && end <= bytes_.size());
     return bytes().subspan(begin, end - begin);
 }
 
 void batch::set_reply(std::size_t index, const value& from) {
+    OURO_ASSERT(index < entries_.size());
     entry& of = entries_[index];
     of.how_far = net::fate::answered;
     const std::size_t at = nodes_.size();
@@ -126,6 +128,7 @@ batch_call::batch_call(session& on, batch& from) noexcept
 }
 
 bool batch_call::take(const value& from) noexcept {
+    OURO_ASSERT(next_ < batch_.size() && "a pipeline has a reply for each command");
     while (batch_.has_outcome(next_)) ++next_;  // what was not sent has no reply
     try {
         batch_.set_reply(next_, from);

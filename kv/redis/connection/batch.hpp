@@ -63,6 +63,7 @@ public:
     bool has_reply(std::size_t index) const noexcept { return entries_[index].node != no_node; }
     /// The reply, valid until the next one is added; there must be one.
     value reply_of(std::size_t index) const noexcept {
+        OURO_ASSERT(has_reply(index));
         return {nodes_[entries_[index].node], texts_.data()};
     }
     /// Why there is none, or zero; and of an error reply its code.

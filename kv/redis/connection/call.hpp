@@ -78,7 +78,7 @@ private:
         return (is_new && may_go) || begin_anew();
     }
     bool begin_anew() noexcept;
-    bool encode(net::writer& out) final { return out.write(command_.bytes()); }
+    bool encode(net::writer& out) final { return write(out, command_); }
     bool take(const value& from) noexcept final;
     void failed(std::error_code why, net::fate how_far) noexcept final;
     [[noreturn]] void throw_failure() const;
@@ -95,7 +95,8 @@ private:
 ///
 /// It owns the encoded command, so arguments need not outlive the expression that made it; it
 /// allocates only for commands of more than 104 bytes, from the thread's pool up to 4 KiB, and for
-/// what `T` needs: a std::string once for a value of more than 15 bytes, a short_text never. Throws
+/// what `T` needs: a std::string once for a value of more than 15 bytes, a short_text never. That
+/// copy of the arguments is the last one for a command of 16 KiB or more. Throws
 /// redis::error; `as_result` gives the code alone. What a decoder of yours throws comes out of the
 /// await. Cancelling it takes back what was not sent, and else lets its reply pass by. The door it
 /// came from must live until then.

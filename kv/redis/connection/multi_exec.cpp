@@ -45,6 +45,7 @@ void multi_exec::restart() noexcept {
 
 void multi_exec::take(const value& from) noexcept {
     const std::size_t index = next_++;
+    OURO_ASSERT(index < replies() && "a transaction has a reply for each command, and two more");
     const bool is_last = index > batch_.size();
     try {
         if (is_last)

@@ -62,6 +62,13 @@ protected:
     ~request() = default;
 };
 
+/// Writes a command to be sent: a copy of its bytes, or a share when there are many.
+inline bool write(net::writer& out, const command& what) {
+    if (const net::chunk* const large = what.shared()) [[unlikely]]
+        return out.write(*large);
+    return out.write(what.bytes());
+}
+
 /// Is told what happens to a session. Called from its loop: it must not block, and may not end the
 /// session's life, nor begin or end to observe it.
 class session_observer : public list_hook<session_observer> {

@@ -1,6 +1,7 @@
 #include <ouro/kv/redis/pubsub/hub.hpp>
 
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/check.hpp>
 #include <ouro/runtime/engine/executor.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/time/sleep.hpp>
@@ -238,6 +239,7 @@ task<> pubsub_hub::run(std::shared_ptr<pubsub_hub> self) {
         const result<void> waited = co_await as_result(sleep_for(pause));
         if (!waited) break;
     }
+    OURO_ASSERT(hub.working_ && "one task sends the rounds");
     hub.working_ = false;
     hub.end_rounds({}, net::fate::unanswered);
 }

@@ -53,6 +53,7 @@ void listener::taken() noexcept {
 }
 
 void topic_table::has_room(listener& who) noexcept {
+    OURO_ASSERT(who.full_ && full_ > 0);
     who.full_ = false;
     if (--full_ == 0) let_go();
 }
@@ -135,6 +136,7 @@ void topic_table::remove(listener::membership& from) noexcept {
 /// Keeps the list of the changed ones, and forgets what nobody wants and the server does not know.
 void topic_table::consider(topic& one) noexcept {
     if (one.in_round()) return;  // its end will see to it
+    OURO_ASSERT(one.is != topic::state::subscribing && one.is != topic::state::unsubscribing);
     if (one.linked() && !one.wants_round()) one.unlink();
     if (!one.linked() && one.wants_round()) changed_.push_back(one);
     if (one.members.empty() && !one.heard()) of(one.kind).erase(one.name);
@@ -260,6 +262,7 @@ void topic_table::forget_round() noexcept {
 
 void topic_table::end_round() noexcept {
     for (topic* const one : in_round_) {
+        OURO_ASSERT(one->part < parts_.size());
         const part& its = parts_[std::exchange(one->part, topic::no_part)];
         if (its.code) {
             refuse(*one, its);
@@ -335,6 +338,7 @@ void topic_table::confirm(topic& one, bool subscribed) noexcept {
 }
 
 void topic_table::confirm_part(const topic& one, bool sure) noexcept {
+    OURO_ASSERT(one.in_round() && one.part < parts_.size());
     ++parts_[one.part].confirmed;
     if (sure) answered_ = std::max<std::size_t>(answered_, one.part + 1);
 }

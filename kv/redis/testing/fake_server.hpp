@@ -81,6 +81,8 @@ private:
         std::vector<words_said> heard;
     };
 
+    static constexpr std::size_t words_bytes_max = std::size_t{16} << 20;  // of one command
+
     static task<> accept_all(std::shared_ptr<state> of) {
         for (;;) {
             auto client = co_await as_result(of->listener.accept());
@@ -96,7 +98,7 @@ private:
     }
 
     static task<> serve(std::shared_ptr<state> of, net::stream client, int number) {
-        net::reader in(client);
+        net::reader in(client, {.bytes_max = words_bytes_max});
         fake_caller caller{.number = number};
         of->open[number] = &client;
         while (!caller.close && caller.bytes_left > 0) {

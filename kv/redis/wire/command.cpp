@@ -1,6 +1,7 @@
 #include <ouro/kv/redis/wire/command.hpp>
 
 #include <ouro/kv/redis/wire/slots.hpp>
+#include <ouro/runtime/check.hpp>
 #include <ouro/runtime/engine/frame_pool.hpp>
 
 #include <algorithm>
@@ -102,11 +103,13 @@ encoded_size size_of(const command_info& what, std::span<const arg> arguments) n
 
 void encode(const command_info& what, std::span<const arg> arguments, encoded_size size,
             char* into) noexcept {
+    [[maybe_unused]] const char* const end = into + size.bytes;
     into = write_number('*', size.words, into);
     std::memcpy(into, what.encoded.data(), what.encoded.size());
     into += what.encoded.size();
     for (const arg& argument : arguments)
         argument.for_each([&into](std::string_view word) { into = write_bulk(word, into); });
+    OURO_ASSERT(into == end && "a command is as large as was reckoned");
 }
 
 std::size_t word_reader::number() noexcept {
@@ -142,6 +145,7 @@ command::command(std::string_view name, std::span<const arg> arguments)
     const auto write = [&into](std::string_view word) { into = write_bulk(word, into); };
     for_each_word(name, write);
     for (const arg& argument : arguments) argument.for_each(write);
+    OURO_ASSERT(into == bytes_ + size_ && "a command is as large as was reckoned");
 
     word_reader reader(bytes());
     reader.begin_command();
@@ -178,10 +182,14 @@ command::command(command&& other) noexcept
       said_to_block_(other.said_to_block_) {
     if (other.bytes_ == other.inside_) {
         std::memcpy(inside_, other.inside_, size_);
-    } else {
-        bytes_ = std::exchange(other.bytes_, other.inside_);
-        other.size_ = 0;
+        return;
     }
+    if (shared()) {
+        std::construct_at(&memory_, std::move(other.memory_));
+        std::destroy_at(&other.memory_);
+    }
+    bytes_ = std::exchange(other.bytes_, other.inside_);
+    other.size_ = 0;
 }
 
 command& command::operator=(command other) noexcept {
@@ -189,12 +197,23 @@ command& command::operator=(command other) noexcept {
     return *std::construct_at(this, std::move(other));
 }
 
-void command::take(std::size_t bytes) {
-    if (bytes > inside_bytes) bytes_ = static_cast<char*>(frame_pool::allocate(bytes));
-    size_ = bytes;
+void command::take_outside(std::size_t bytes) {
+    if (bytes < large_bytes_min) {
+        bytes_ = static_cast<char*>(frame_pool::allocate(bytes));
+        return;
+    }
+    net::open_block own(bytes);
+    bytes_ = reinterpret_cast<char*>(own.free().data());
+    own.append(bytes);  // they are written before anybody else sees them
+    std::construct_at(&memory_, own.share(0, bytes));
 }
 
-void command::release() noexcept { frame_pool::release(bytes_, size_); }
+void command::release() noexcept {
+    if (shared())
+        std::destroy_at(&memory_);
+    else
+        frame_pool::release(bytes_, size_);
+}
 
 std::string_view command::name() const noexcept {
     if (info_->id != verb::any || too_large()) return info_->name;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ouro/kv/redis/wire/command_table.hpp>
+#include <ouro/net/bytes/chunk.hpp>
 #include <ouro/runtime/check.hpp>
 
 #include <concepts>
@@ -141,6 +142,7 @@ public:
     std::size_t begin_command() noexcept { return number(); }
     std::string_view next() noexcept {
         const std::size_t size = number();
+        OURO_ASSERT(size + 2 <= static_cast<std::size_t>(end_ - at_) && "a command that is whole");
         const std::string_view word(at_, size);
         at_ += size + 2;
         return word;
@@ -161,9 +163,14 @@ struct command_options {
 };
 static_assert(std::is_trivially_copyable_v<command_options>);
 
-/// A command as it is sent. Owns its bytes; short ones lie inside.
+/// A command as it is sent. Owns its bytes: short ones lie inside, those of a large one in a chunk,
+/// which is sent, and sent again, without being copied once more.
 class command {
 public:
+    /// From so many encoded bytes on it is large: more than a block of those that a writer copies
+    /// into.
+    static constexpr std::size_t large_bytes_min = 16 * 1024;
+
     command(verb what, std::span<const arg> arguments) : command(info(what), arguments) {}
     command(verb what, std::initializer_list<arg> arguments)
         : command(info(what), {arguments.begin(), arguments.size()}) {}
@@ -185,6 +192,10 @@ public:
         return {reinterpret_cast<const std::byte*>(bytes_), size_};
     }
     bool too_large() const noexcept { return size_ == 0; }
+    /// The same bytes, to be shared; null unless the command is large.
+    const net::chunk* shared() const noexcept {
+        return size_ >= large_bytes_min ? &memory_ : nullptr;
+    }
     const command_info& info() const noexcept { return *info_; }
     /// Its first words: "CLIENT SETNAME".
     std::string_view name() const noexcept;
@@ -209,7 +220,11 @@ public:
 
 private:
     static const command_info& info(verb what) noexcept { return redis::info(what); }
-    void take(std::size_t bytes);
+    void take(std::size_t bytes) {
+        if (bytes > inside_bytes) take_outside(bytes);
+        size_ = bytes;
+    }
+    void take_outside(std::size_t bytes);
     void release() noexcept;
 
     static constexpr std::size_t inside_bytes = 104;
@@ -221,7 +236,11 @@ private:
     std::int16_t said_slot_ = -1;
     bool vouched_for_ = false;
     bool said_to_block_ = false;
-    char inside_[inside_bytes];
+    union {
+        char inside_[inside_bytes];  // of a short one
+        net::chunk memory_;          // of a large one
+    };
 };
+static_assert(net::block_pool::full_bytes < command::large_bytes_min);
 
 }  // namespace ouro::redis

@@ -281,6 +281,7 @@ void resp_parser::close_full() noexcept {
             nodes_.resize(index);
             return;
         }
+        OURO_ASSERT(index < nodes_.size());
         nodes_[index].span = static_cast<std::uint32_t>(nodes_.size() - index);
     }
     complete_ = true;

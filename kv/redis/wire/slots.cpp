@@ -1,6 +1,7 @@
 #include <ouro/kv/redis/wire/slots.hpp>
 
 #include <ouro/kv/redis/error.hpp>
+#include <ouro/runtime/check.hpp>
 
 #include <algorithm>
 #include <array>
@@ -185,6 +186,7 @@ std::uint16_t slot_table::add(const shard& one) {
 }
 
 void slot_table::assign(std::uint16_t first, std::uint16_t last, std::uint16_t to) noexcept {
+    OURO_ASSERT(first <= last && last < slot_count && to < shards_.size());
     std::fill(shard_of_.begin() + first, shard_of_.begin() + last + 1, to);
 }
 

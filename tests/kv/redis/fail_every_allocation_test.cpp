@@ -139,6 +139,22 @@ task<> types() {
     one.check();
 }
 
+task<> set_much(client& db) {
+    const std::string value(40'000, 'm');
+    co_await db.set("large", value);
+    const text got = co_await db.get("large");
+    expect(got == value, "another value");
+}
+
+task<> large_values() {
+    client db = co_await warm_client();
+    begin_shortage();
+    attempt one;
+    co_await one.run(set_much(db));
+    co_await expect_alive(db);
+    one.check();
+}
+
 task<> batch(client& db) {
     auto queued = db.pipeline();
     auto a = queued.get("short");
@@ -318,6 +334,7 @@ const work clients[] = {
     {"connect", open_and_ask, 50},
     {"tasks that share a connection", share_a_connection, 5},
     {"hashes, lists, raw replies", types, 10},
+    {"a large value", large_values, 3},
     {"pipeline", pipelines, 5},
     {"transaction", transactions, 5},
     {"WATCH, blocking commands", leases, 50},

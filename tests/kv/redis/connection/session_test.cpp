@@ -533,6 +533,7 @@ task<> everything() {
     CHECK(first.get() == "c");
     CHECK(second.get() == "d");
     co_await ask(db, "e");
+    co_await ask(db, std::string(30'000, 'f'));
     co_await db.close();
 }
 

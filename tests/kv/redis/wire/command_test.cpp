@@ -194,6 +194,38 @@ TEST_CASE("what Redis does not take is not encoded") {
           word_bytes_max + "*2\r\n$3\r\nGET\r\n$536870912\r\n\r\n"sv.size());
 }
 
+TEST_CASE("a large command lies in a chunk, and is copied with its bytes") {
+    for (std::size_t size = command::large_bytes_min - 60; size < command::large_bytes_min;
+         ++size) {
+        const command one(verb::set, {"key", std::string(size, 'v')});
+        const bool is_large = one.bytes().size() >= command::large_bytes_min;
+        CHECK((one.shared() != nullptr) == is_large);
+        CHECK(words_read(one)[2] == std::string(size, 'v'));
+    }
+    const std::uint64_t before = ouro::net::block_pool::stats().live;
+    ouro::net::chunk kept;
+    std::string bytes;
+    {
+        command one(verb::set, {"key", std::string(100'000, 'v')});
+        bytes = text(one);
+        const command copy(one);
+        CHECK(text(copy) == bytes);
+        CHECK(copy.shared()->data() != one.shared()->data());
+        const std::byte* const where = one.bytes().data();
+        command moved(std::move(one));
+        CHECK(moved.shared()->data() == where);
+        CHECK(moved.shared()->bytes().size() == moved.bytes().size());
+        moved = command(verb::ping, {});
+        CHECK(moved.shared() == nullptr);
+        moved = copy;
+        kept = *moved.shared();
+        CHECK(ouro::net::block_pool::stats().live == before + 2);
+    }
+    CHECK(kept.text() == bytes);
+    kept = {};
+    CHECK(ouro::net::block_pool::stats().live == before);
+}
+
 TEST_CASE("commands are copied and moved with their bytes") {
     for (const std::size_t size : {1UL, 200UL, 100000UL}) {
         command one(verb::set, {"key", std::string(size, 'v')});
