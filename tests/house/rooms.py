@@ -31,7 +31,7 @@ ROOMS = {
     "net": "net. runtime. runtime/engine runtime runtime/time runtime/sync runtime/io",
     "net/bytes": "net runtime. runtime/engine runtime runtime/io",
     "net/tls": "net net/bytes runtime. runtime/engine runtime runtime/sync",
-    "net/session": "net net/bytes runtime. runtime/engine runtime runtime/time runtime/sync",
+    "net/session": "net net/bytes net/tls runtime. runtime/engine runtime runtime/time runtime/sync",
     "net/pool": "runtime. runtime/engine runtime runtime/time runtime/sync",
 
     "kv/redis.": "net/session runtime. runtime",
