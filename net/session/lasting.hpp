@@ -154,8 +154,8 @@ protected:
 
     // For `dial`.
 
-    /// Puts what `dialling` has connected under TLS, with `host` at the other end. A null context is
-    /// default_tls_context(). Throws as that and tls_connect do.
+    /// Puts what `dialling` has connected under TLS, with `host` at the other end. A null context
+    /// is default_tls_context(). Throws as that and tls_connect do.
     task<stream> secure(task<stream> dialling, const tls::client_context* with, std::string host);
 
     // For `establish` and `shake_hands`.

@@ -19,8 +19,8 @@ bool is_tls_refusal(std::error_code code) noexcept {
 bool looks_like_tls(std::span<const std::byte> first) noexcept {
     constexpr auto change_cipher_spec = std::byte{20}, application_data = std::byte{23};
     constexpr auto major_version = std::byte{3};
-    return first.size() >= 2 && first[0] >= change_cipher_spec && first[0] <= application_data &&
-           first[1] == major_version;
+    return !first.empty() && first[0] >= change_cipher_spec && first[0] <= application_data &&
+           (first.size() == 1 || first[1] == major_version);
 }
 
 }  // namespace ouro::net

@@ -44,7 +44,8 @@ const tls::client_context& default_tls_context();
 /// trusted, an alert of the peer's, no TLS at the other end or in this build.
 bool is_tls_refusal(std::error_code code) noexcept;
 
-/// Whether what came in the clear is the beginning of a record of TLS.
+/// Whether what came in the clear is the beginning of a record of TLS, of which one byte may be all
+/// that is there.
 bool looks_like_tls(std::span<const std::byte> first) noexcept;
 
 }  // namespace ouro::net
