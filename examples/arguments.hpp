@@ -20,19 +20,25 @@ namespace examples {
     std::exit(2);
 }
 
-/// The options of one program. Unknown or incomplete ones end it with a sentence.
+/// The options of one program: those in `known` have a value, those in `flags` none. Unknown or
+/// incomplete ones end it with a sentence; `--help` with their names.
 class arguments {
 public:
-    arguments(int argc, char** argv, std::initializer_list<std::string_view> known) {
+    arguments(int argc, char** argv, std::initializer_list<std::string_view> known,
+              std::initializer_list<std::string_view> flags = {}) {
         for (int i = 1; i < argc; ++i) {
             const std::string_view given = argv[i];
             std::string name(given.starts_with("--") ? given.substr(2) : given);
-            bool expected = false;
-            for (const std::string_view one : known) expected = expected || one == name;
-            if (!given.starts_with("--") || !expected)
-                wrong_usage("unknown option '" + std::string(given) + "'; known are" + list(known));
-            if (i + 1 == argc) wrong_usage("option --" + name + " needs a value");
-            values_[name] = argv[++i];
+            if (given == "--help") {
+                std::printf("options:%s\n", list(known, flags).c_str());
+                std::exit(0);
+            }
+            const bool is_flag = contains(flags, name);
+            if (!given.starts_with("--") || (!is_flag && !contains(known, name)))
+                wrong_usage("unknown option '" + std::string(given) + "'; known are" +
+                            list(known, flags));
+            if (!is_flag && i + 1 == argc) wrong_usage("option --" + name + " needs a value");
+            values_[name] = is_flag ? "" : argv[++i];
         }
     }
 
@@ -87,10 +93,19 @@ public:
     }
 
 private:
-    static std::string list(std::initializer_list<std::string_view> known) {
-        std::string names;
-        for (const std::string_view one : known) names += " --" + std::string(one);
-        return names;
+    using names = std::initializer_list<std::string_view>;
+
+    static bool contains(names all, std::string_view wanted) {
+        for (const std::string_view one : all)
+            if (one == wanted) return true;
+        return false;
+    }
+
+    static std::string list(names known, names flags) {
+        std::string text;
+        for (const names& all : {known, flags})
+            for (const std::string_view one : all) text += " --" + std::string(one);
+        return text;
     }
 
     std::map<std::string, std::string> values_;

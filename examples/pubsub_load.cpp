@@ -3,11 +3,16 @@
 // Each publisher has its own channel and its own subscribers. Every message carries its number and
 // the time it was made, and all have the same length, so that each subscriber can tell what was
 // lost, came twice or out of order, and how long it took.
+//
+// With --tls the connections are under TLS: --ca FILE says whom to trust, if not whom the system
+// trusts, --server-name whom the certificate is for, if not the address, and --cert FILE and
+// --key FILE what to show to a server that asks.
 
 #include "arguments.hpp"
 #include "load_report.hpp"
 #include <ouro/net/connect.hpp>
 #include <ouro/net/stream.hpp>
+#include <ouro/net/tls/handshake.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/sync/event.hpp>
@@ -15,7 +20,9 @@
 #include <ouro/runtime/timeout.hpp>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -32,6 +39,7 @@ constexpr std::size_t time_digits = 16;
 constexpr std::size_t message_min = number_digits + 1 + time_digits + 2;
 constexpr std::size_t receive_bytes = 64 * 1024;
 constexpr duration patience = 10s;  // without any progress, what is missing counts as lost
+constexpr duration handshake_time_max = 60s;  // thousands of them wait their turn
 
 struct plan {
     net::endpoint server;
@@ -41,6 +49,8 @@ struct plan {
     std::uint64_t window = 64;  // messages that may be on the way when the rate is 0
     std::size_t size = 64;      // bytes of a message with its CRLF
     unsigned seconds = 10;
+    std::shared_ptr<const net::tls::client_context> trust;  // null: clear
+    std::string server_name;
 };
 
 /// One channel: its publisher and what its subscribers have seen.
@@ -92,6 +102,15 @@ task<> greet(net::stream& server, std::string greeting) {
         throw std::runtime_error("the server refused: " + greeting);
 }
 
+task<net::stream> reach(const plan& how) {
+    net::stream wire = co_await net::connect(how.server);
+    if (!how.trust) co_return wire;
+    net::tls::handshake_options options;
+    options.time_limit = handshake_time_max;
+    auto made = co_await net::tls_connect(std::move(wire), *how.trust, how.server_name, options);
+    co_return std::move(made.stream);
+}
+
 class load {
 public:
     explicit load(const plan& what) : plan_(what) {
@@ -127,7 +146,7 @@ public:
 
 private:
     static task<> subscribe(load& self, feed& from, unsigned index) {
-        auto server = co_await net::connect(self.plan_.server);
+        auto server = co_await reach(self.plan_);
         co_await greet(server, "SUBSCRIBE " + from.name + "\r\n");
         ++self.subscribed_;
         self.ready_.set();
@@ -145,7 +164,7 @@ private:
     }
 
     static task<> publish(load& self, feed& into) {
-        auto server = co_await net::connect(self.plan_.server);
+        auto server = co_await reach(self.plan_);
         co_await greet(server, "PUBLISH " + into.name + "\r\n");
         if (self.plan_.rate > 0)
             co_await self.publish_paced(server, into);
@@ -278,6 +297,14 @@ plan read_plan(const examples::arguments& given) {
     what.window = static_cast<std::uint64_t>(given.number("window", 64, 1, 1'000'000));
     what.size = static_cast<std::size_t>(given.number("size", 64, message_min, 60'000));
     what.seconds = static_cast<unsigned>(given.number("seconds", 10, 1, 3'600));
+    if (given.has("tls")) {
+        net::tls::client_options options;
+        options.ca_file = given.text("ca", "");
+        options.certificate.certificate_file = given.text("cert", "");
+        options.certificate.key_file = given.text("key", "");
+        what.trust = std::make_shared<const net::tls::client_context>(options);
+        what.server_name = given.text("server-name", what.server.host());
+    }
     return what;
 }
 
@@ -291,14 +318,19 @@ task<int> measure(const plan& what, std::string json_file) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    const examples::arguments given(argc, argv,
-                                    {"connect", "publishers", "subscribers", "rate", "window",
-                                     "size", "seconds", "json", "reactor"});
+int main(int argc, char** argv) try {
+    const examples::arguments given(
+        argc, argv,
+        {"connect", "publishers", "subscribers", "rate", "window", "size", "seconds", "json",
+         "reactor", "ca", "server-name", "cert", "key"},
+        {"tls"});
     const plan what = read_plan(given);
     const std::string reactor = given.choice("reactor", "auto", {"auto", "uring", "epoll"});
     runtime_options options;
     if (reactor != "auto")
         options.reactor.kind = reactor == "uring" ? reactor_kind::uring : reactor_kind::epoll;
     return run(measure(what, given.text("json", "")), options);
+} catch (const std::exception& problem) {
+    std::fprintf(stderr, "%s\n", problem.what());  // which file, and what is wrong with it
+    return 1;
 }

@@ -4,6 +4,7 @@
 //                 [--slow-subscriber block|drop|disconnect] [--report 5s]
 //                 [--backplane redis://127.0.0.1:6379] [--connections 100000] [--drain 0s]
 //                 [--keep-alive 10s] [--user-timeout 25s]
+//                 [--tls --cert cert.pem --key key.pem [--client-ca ca.pem]]
 //
 // All messages that arrive in one turn of the loop leave in one send per subscriber. Servers with
 // the same backplane share their channels: who subscribes at one hears who publishes at another.
@@ -12,6 +13,9 @@
 // when nothing was heard of it, or it took nothing of what was sent to it, for --user-timeout, its
 // connection ends. So that is also how long a stuck subscriber can hold its publishers back; 0
 // leaves either to the system.
+//
+// With --tls everybody speaks TLS here, and nothing else is different; with --client-ca they show
+// certificates of that authority. SIGHUP reads these files again, for connections made later.
 
 #include "arguments.hpp"
 #include "pubsub_backplane.hpp"
@@ -21,11 +25,14 @@
 #include <ouro/net/bytes/block_reader.hpp>
 #include <ouro/net/bytes/writer.hpp>
 #include <ouro/net/server.hpp>
+#include <ouro/net/tls/handler.hpp>
 #include <ouro/runtime/as_result.hpp>
+#include <ouro/runtime/blocking.hpp>
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/remote.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/scope.hpp>
+#include <ouro/runtime/signals.hpp>
 #include <ouro/runtime/sync/event.hpp>
 #include <ouro/runtime/time/interval.hpp>
 #include <ouro/runtime/timeout.hpp>
@@ -33,7 +40,9 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <csignal>
 #include <cstdio>
+#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
@@ -52,8 +61,9 @@ struct settings {
     net::endpoint listen;
     net::server_options serve;
     pubsub::slow_policy slow = pubsub::slow_policy::block;
-    duration report{};      // 0: only at the end
-    std::string backplane;  // URL; empty: none
+    duration report{};                                  // 0: only at the end
+    std::string backplane;                              // URL; empty: none
+    std::shared_ptr<net::tls::server_context> secrets;  // null: clear
 };
 
 /// What one worker does.
@@ -82,7 +92,12 @@ public:
             const auto converse_with = [this](net::stream client) {
                 return converse(std::move(client));
             };
-            co_await front.serve_here(converse_with);
+            if (how_.secrets) {
+                net::tls_handler secured(*how_.secrets, converse_with);
+                co_await front.serve_here(std::move(secured));
+            } else {
+                co_await front.serve_here(converse_with);
+            }
             tasks.cancel();
         };
         const auto ended = co_await as_result(shield(with_scope(body)));
@@ -257,11 +272,44 @@ task<> stop_when_asked(net::server& front) {
     asked.value();
 }
 
+/// SIGHUP reads certificate and key again. While something is wrong with them all goes on as it
+/// was.
+task<> reload_when_asked(net::tls::server_context& secrets) {
+    signal_set hups(SIGHUP);
+    for (;;) {
+        co_await hups.next();
+        const auto reload = [&secrets] { secrets.reload(); };
+        const auto done = co_await as_result(blocking(reload));
+        if (done.error() == errc::cancelled) throw_error(errc::cancelled);
+        fmt::print("certificate {}\n", done ? "read again" : "not changed: " + done.error_text());
+        std::fflush(stdout);
+    }
+}
+
+task<> listen_to_signals(net::server& front, net::tls::server_context* secrets) {
+    if (secrets)
+        co_await all_of(stop_when_asked(front), reload_when_asked(*secrets));
+    else
+        co_await stop_when_asked(front);
+}
+
+void print_handshakes(const net::tls::stats& seen) {
+    fmt::print("handshakes: full {} resumed {} failed {}", seen.full, seen.resumed, seen.failed);
+    for (std::size_t reason = 1; reason < seen.reasons; ++reason) {
+        const auto code = static_cast<net::tls::errc>(reason);
+        if (seen.failed_for(code) > 0)
+            fmt::print("  {} x \"{}\"", seen.failed_for(code), make_error_code(code).message());
+    }
+    fmt::print("\n");
+}
+
 task<> serve_everywhere(settings how) {
     pubsub::exchange all(worker_count());
     net::server front(how.listen, how.serve);
     const auto serve = [&] { return serve_on_this_worker(all, front, how); };
-    const auto ended = co_await as_result(all_of(on_each_worker(serve), stop_when_asked(front)));
+    const auto ended = co_await as_result(
+        all_of(on_each_worker(serve), listen_to_signals(front, how.secrets.get())));
+    if (how.secrets) print_handshakes(how.secrets->stats());
     const net::server_stats seen = front.stats();
     fmt::print("connections: accepted {} broken {} failed {} cancelled {} full {}\n", seen.accepted,
                seen.broken, seen.failed, seen.cancelled, seen.full);
@@ -284,13 +332,33 @@ net::server_options serving(const examples::arguments& given) {
     return how;
 }
 
+/// Null: nobody speaks TLS. Throws what is wrong with a file.
+std::shared_ptr<net::tls::server_context> secrets_of(const examples::arguments& given) {
+    const std::string key = given.text("key", "");
+    const std::string authority = given.text("client-ca", "");
+    if (!given.has("tls") && !given.has("cert")) {
+        if (!key.empty() || !authority.empty())
+            examples::wrong_usage("--key and --client-ca are for --tls");
+        return nullptr;
+    }
+    if (!given.has("cert")) examples::wrong_usage("--tls needs --cert FILE and --key FILE");
+    net::tls::server_options options;
+    options.identities.resize(1);
+    options.identities.front().certificate_file = given.text("cert", "");
+    options.identities.front().key_file = key;
+    options.client_ca_file = authority;
+    if (!authority.empty()) options.client_certificates = net::tls::client_certificates::required;
+    return std::make_shared<net::tls::server_context>(options);
+}
+
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     const examples::arguments given(
         argc, argv,
         {"listen", "reactor", "workers", "slow-subscriber", "report", "backplane", "connections",
-         "drain", "keep-alive", "user-timeout"});
+         "drain", "keep-alive", "user-timeout", "cert", "key", "client-ca"},
+        {"tls"});
     const std::string where = given.text("listen", "127.0.0.1:8080");
     const auto address = net::endpoint::parse(where);
     if (!address)
@@ -308,7 +376,8 @@ int main(int argc, char** argv) {
     settings how{.listen = *address,
                  .serve = serving(given),
                  .report = given.time("report", 0s),
-                 .backplane = backplane};
+                 .backplane = backplane,
+                 .secrets = secrets_of(given)};
     if (slow == "drop") how.slow = pubsub::slow_policy::drop;
     if (slow == "disconnect") how.slow = pubsub::slow_policy::disconnect;
     runtime_options options;
@@ -316,4 +385,7 @@ int main(int argc, char** argv) {
     if (reactor != "auto")
         options.reactor.kind = reactor == "uring" ? reactor_kind::uring : reactor_kind::epoll;
     return run(serve_everywhere(how), options);
+} catch (const std::exception& problem) {
+    std::fprintf(stderr, "%s\n", problem.what());  // which file, and what is wrong with it
+    return 1;
 }

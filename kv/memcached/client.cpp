@@ -22,17 +22,18 @@ task<client> client::connect(std::string_view servers, const client_options& opt
 
 task<client> client::connect(std::vector<server> servers, const client_options& options) {
     client_options plain = options;
-    plain.user = plain.password = {};
+    plain.user = plain.password = plain.tls.server_name = {};
     return connected(std::move(servers), plain, std::string(options.user),
-                     std::string(options.password));
+                     std::string(options.password), std::string(options.tls.server_name));
 }
 
 task<client> client::connected(std::vector<server> servers, client_options options,
-                               std::string user, std::string password) {
+                               std::string user, std::string password, std::string tls_name) {
     if (servers.empty())
         throw error(errc::bad_argument, net::fate::unsent, {}, "a client needs a server");
     options.user = user;
     options.password = password;
+    options.tls.server_name = tls_name;
     auto core = std::make_unique<client_core>(servers, options);
     co_await core->connect();
     co_return client(std::move(core));

@@ -9,6 +9,7 @@
 #include <ouro/kv/memcached/server.hpp>
 #include <ouro/kv/memcached/wire/grammar.hpp>
 #include <ouro/net/session/session.hpp>
+#include <ouro/net/session/tls_options.hpp>
 #include <ouro/net/socket_options.hpp>
 #include <ouro/runtime/task.hpp>
 #include <ouro/runtime/time/backoff.hpp>
@@ -69,6 +70,8 @@ struct client_options {
 
     net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
     net::resolver* names = nullptr;                      ///< see net::connect_options
+    /// TLS, with all servers: `{.tls = {.on = true}}`.
+    net::tls_options tls = {};
 };
 // Options stand in awaited expressions, where g++ 12 copies what braces make bit by bit.
 static_assert(std::is_trivially_copyable_v<client_options>);
@@ -143,7 +146,7 @@ class client {
 public:
     /// Connects to the servers of a list like "10.0.0.1, 10.0.0.2:11300, unix:/run/cache", which
     /// share the keys. Throws when none of them can be reached, or when one refuses: a wrong
-    /// password, no memcached, a dialect it does not know.
+    /// password, no memcached, a dialect it does not know, a certificate that is not to be trusted.
     static task<client> connect(std::string_view servers, const client_options& options = {});
     /// The same with weights.
     static task<client> connect(std::vector<server> servers, const client_options& options = {});
@@ -239,7 +242,7 @@ private:
     explicit client(std::unique_ptr<client_core> core) noexcept;
 
     static task<client> connected(std::vector<server> servers, client_options options,
-                                  std::string user, std::string password);
+                                  std::string user, std::string password, std::string tls_name);
     task<std::optional<std::uint64_t>> count(request what);
     task<bool> store(request what);
 

@@ -59,6 +59,9 @@ session_options session_options_of(const server& one, const client_options& opti
     how.limits.value_bytes_max = std::min(options.value_bytes_max, item_bytes_max);
     how.stream = options.stream;
     how.names = options.names;
+    how.tls = options.tls;
+    how.tls_name = options.tls.server_name;
+    how.tls.server_name = {};
     return how;
 }
 
@@ -67,7 +70,8 @@ session_options session_options_of(const server& one, const client_options& opti
 client_core::client_core(const std::vector<server>& servers, const client_options& options)
     : options_(options), all_(ring_of(servers, options)), there_(ring_of(servers, options)) {
     for (const server& one : servers) sessions_.push_back(session_options_of(one, options));
-    options_.user = options_.password = {};  // the sessions have copies
+    // The sessions have copies.
+    options_.user = options_.password = options_.tls.server_name = {};
 }
 
 task<> client_core::connect() {
@@ -85,7 +89,7 @@ task<> client_core::connect() {
         } catch (const error& failure) {
             // One that refuses us is a mistake in the options; one that is away may come back.
             if (failure.code() == ouro::errc::cancelled || !is_trouble(failure.code()) ||
-                failure.code() == errc::bad_reply)
+                failure.code() == errc::bad_reply || net::is_tls_refusal(failure.code()))
                 throw;
             if (!first_failure) first_failure = std::current_exception();
         }

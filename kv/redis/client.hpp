@@ -42,7 +42,8 @@ public:
     /// Reads the URL (see url), connects, and returns when the server has answered. Throws
     /// redis::error: errc::bad_url with what is wrong with it, or with the server's words
     /// errc::wrong_password and the like; std::system_error's codes when there is no server;
-    /// errc::protocol_error when there is another one.
+    /// errc::protocol_error when there is another one; net::tls::errc's when TLS was asked for, and
+    /// the server is not to be trusted, or does not trust us.
     static task<client> connect(std::string where, client_options options = {});
     static task<client> connect(url where, client_options options = {});
 

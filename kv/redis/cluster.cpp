@@ -268,6 +268,9 @@ task<cluster> cluster::connect(cluster_seeds where, cluster_options options) {
         const result<url> read = url::parse(text);
         const bool usable = read && read->where.path.empty() && read->database == 0;
         if (!usable) throw error(errc::bad_url, net::fate::unsent, "cluster seed", {});
+        if (!seeds.empty() && seeds.front().tls != read->tls)
+            throw error(errc::bad_url, net::fate::unsent, "cluster seeds",
+                        "some ask for TLS, and some do not");
         seeds.push_back(*read);
     }
     if (seeds.empty()) throw error(errc::bad_url, net::fate::unsent, "cluster seeds", {});

@@ -93,9 +93,11 @@ private:
 class cluster : public door<cluster> {
 public:
     /// Connects to the cluster the seeds belong to and returns when its table of slots is known.
-    /// User and password are those of the first seed. Throws redis::error that names each node that
-    /// was asked and says why it did not help, with the code of the last one; errc::bad_url, also
-    /// for a database other than 0.
+    /// User and password are those of the first seed. "rediss:" puts the connections to all nodes
+    /// under TLS, each with the node's host as its server's name. Throws redis::error that names
+    /// each node that was asked and says why it did not help, with the code of the last one;
+    /// errc::bad_url, also for a database other than 0, and when only some of the seeds ask for
+    /// TLS.
     static task<cluster> connect(cluster_seeds where, cluster_options options = {});
 
     /// Tried first at the node that has answered another command, as when that has said what it

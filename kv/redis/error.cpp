@@ -85,7 +85,6 @@ private:
             case errc::cluster_down: return "the cluster is down";
             case errc::cross_slot: return "the keys are in different slots";
             case errc::bad_url: return "not the URL of a Redis server";
-            case errc::no_tls: return "TLS (rediss:) is not supported";
             case errc::protocol_error: return "not the Redis protocol";
             case errc::unexpected_reply: return "a reply of an unexpected type";
             case errc::null_reply: return "a null reply";

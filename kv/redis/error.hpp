@@ -38,14 +38,13 @@ enum class errc {
     cluster_down,      ///< CLUSTERDOWN: the cluster does not serve the slot
     cross_slot,        ///< CROSSSLOT: keys of one command in several slots
 
-    bad_url,           ///< a URL that names no Redis server
-    no_tls,            ///< rediss://: this library does not encrypt yet, and does not pretend to
-    protocol_error,    ///< bytes that are not RESP: probably not a Redis server
-    unexpected_reply,  ///< a reply that cannot be read as the type asked for
-    null_reply,        ///< null where the type asked for has no way to say so
-    conflict,          ///< a watched key changed: EXEC did nothing
-    not_shareable,     ///< the command must not go on a connection others share: see obstacle
-    too_large,         ///< an argument, or their number, above what Redis takes
+    bad_url,               ///< a URL that names no Redis server
+    protocol_error,        ///< bytes that are not RESP: probably not a Redis server
+    unexpected_reply,      ///< a reply that cannot be read as the type asked for
+    null_reply,            ///< null where the type asked for has no way to say so
+    conflict,              ///< a watched key changed: EXEC did nothing
+    not_shareable,         ///< the command must not go on a connection others share: see obstacle
+    too_large,             ///< an argument, or their number, above what Redis takes
     redirected_too_often,  ///< MOVED and ASK led nowhere
     unhealthy,             ///< no server that may take the command is known now
     not_cacheable,         ///< only commands that read one key can be cached on the client's side

@@ -16,7 +16,9 @@ public:
           password_(from.password),
           sentinel_user_(from.sentinel_user),
           sentinel_password_(from.sentinel_password),
-          client_name_(from.client.client_name) {}
+          client_name_(from.client.client_name),
+          tls_name_(from.client.link.tls.server_name),
+          sentinel_tls_name_(from.sentinel_tls.server_name) {}
 
     sentinel_options get() const noexcept {
         sentinel_options whole = options_;
@@ -25,12 +27,15 @@ public:
         whole.sentinel_user = sentinel_user_;
         whole.sentinel_password = sentinel_password_;
         whole.client.client_name = client_name_;
+        whole.client.link.tls.server_name = tls_name_;
+        whole.sentinel_tls.server_name = sentinel_tls_name_;
         return whole;
     }
 
 private:
     sentinel_options options_;
     std::string user_, password_, sentinel_user_, sentinel_password_, client_name_;
+    std::string tls_name_, sentinel_tls_name_;
 };
 
 task<std::shared_ptr<sentinel_core>> open(std::vector<std::string> sentinels, std::string master,

@@ -68,7 +68,8 @@ public:
     ///
     /// A sentinel is "host:port" or a URL (see url) without a database; its port is 26379 when none
     /// is named. A URL's user and password go before those of the options; with none in the
-    /// options, the first URL's are for the sentinels that are learned, too.
+    /// options, the first URL's are for the sentinels that are learned, too. "rediss:" is about the
+    /// sentinels alone: see sentinel_options::sentinel_tls.
     ///
     /// Throws redis::error: errc::unhealthy with what each said when none knows a master that
     /// agrees; the server's own words when it refuses us; errc::bad_url with what is wrong.

@@ -65,13 +65,7 @@ public:
 
     /// Zero: it was read.
     std::error_code read(url& into) {
-        const std::string scheme = take_scheme();
-        if (scheme == "rediss" || scheme == "valkeys") {
-            part_ = "the scheme";
-            fault_ = "asks for TLS";
-            return errc::no_tls;
-        }
-        fault_ = read_parts(scheme, into);
+        fault_ = read_parts(take_scheme(), into);
         return fault_ ? make_error_code(errc::bad_url) : std::error_code();
     }
     std::string why() const { return std::string(part_) + " " + fault_; }
@@ -92,9 +86,10 @@ private:
 
     fault read_parts(std::string_view scheme, url& into) {
         const bool local = scheme == "unix" || scheme == "redis+unix" || scheme == "redis-socket";
+        into.tls = scheme == "rediss" || scheme == "valkeys";
         part_ = "the scheme";
-        if (!local && !scheme.empty() && scheme != "redis" && scheme != "valkey")
-            return "is not redis, valkey or unix";
+        if (!local && !into.tls && !scheme.empty() && scheme != "redis" && scheme != "valkey")
+            return "is not redis, rediss, valkey, valkeys or unix";
         part_ = "the URL";
         if (text_.find('\0') != std::string_view::npos) return "has a NUL in it";
         const std::size_t end = std::min(text_.find_first_of("/?#"), text_.size());

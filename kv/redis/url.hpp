@@ -29,11 +29,12 @@ std::string to_string(const address& where);
 /// The parts of
 ///
 ///     redis://[[user]:password@][host][:port][/database][?parameter=value&…]
+///     rediss://…    the same under TLS
 ///     unix:///run/redis.sock[?…], unix:/run/redis.sock, unix:@name, redis+unix://…
 ///
-/// as registered with IANA for "redis"; "valkey" is the same. Schemes may be in capitals. User,
-/// password, host, path and values may be percent-encoded, and have to be where they hold one of
-/// "/?#%" (in a value '&', too). "rediss" and "valkeys" (TLS) are errc::no_tls.
+/// as registered with IANA for "redis" and "rediss"; "valkey" and "valkeys" are the same. Schemes
+/// may be in capitals. User, password, host, path and values may be percent-encoded, and have to be
+/// where they hold one of "/?#%" (in a value '&', too).
 ///
 /// Parameters, by the names that other clients have for them ('_', '-' and capitals do not count):
 ///
@@ -53,6 +54,7 @@ struct url {
     std::string user;      ///< empty: the default user
     std::string password;  ///< empty: none
     std::uint32_t database = 0;
+    bool tls = false;  ///< "rediss", "valkeys"; how is said in link_options::tls
 
     // What the parameters say, before the client's options.
     int protocol = 0;         ///< 0: nothing
@@ -60,7 +62,7 @@ struct url {
     std::optional<duration> connect_timeout;
     std::optional<duration> request_timeout;
 
-    /// Reads `text`; errc::bad_url, errc::no_tls. Without a scheme it is [host][:port][/database].
+    /// Reads `text`; errc::bad_url. Without a scheme it is [host][:port][/database].
     static result<url> parse(std::string_view text);
     /// The same, and says in `why` which part was refused, and what for. Nothing of the text is
     /// quoted: any part may hold a password that was not encoded. Without a port it is

@@ -1,6 +1,8 @@
 #include <ouro/net/session/lasting.hpp>
 
 #include <ouro/net/session/thrown.hpp>
+#include <ouro/net/session/tls_options.hpp>
+#include <ouro/net/tls/handshake.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/check.hpp>
 #include <ouro/runtime/combine.hpp>
@@ -117,8 +119,23 @@ void lasting_connection::set_out() noexcept {
 
 void lasting_connection::has_failed(std::error_code why) noexcept {
     OURO_ASSERT(why);
+    why = cause_of(why);
     failure_ = {why, std::move(said_.words), is_refusal(why)};
     failed(failure_);
+}
+
+/// What TLS knows of the end of a stream, which can only say that it broke.
+std::error_code lasting_connection::cause_of(std::error_code why) noexcept {
+    const bool is_systems =
+        why.category() == std::system_category() || why.category() == std::generic_category();
+    if (!security_ || !is_systems) return why;
+    const std::shared_ptr<const tls::failure> told = security_->why();
+    if (!told) return why;
+    try {
+        return refuse(told->what, told->text());
+    } catch (const std::bad_alloc&) {  // the code says enough
+        return refuse(told->what, {});
+    }
 }
 
 task<result<void>> lasting_connection::attempt() {
@@ -144,6 +161,7 @@ task<std::error_code> lasting_connection::establish() {
 task<std::error_code> lasting_connection::connect() {
     in_.reset();
     co_await shield(connection_.close());
+    security_.reset();
     const connect_options how{.stream = options_.stream, .names = options_.names};
     try {
         connection_ = co_await dial(how);
@@ -152,6 +170,17 @@ task<std::error_code> lasting_connection::connect() {
     }
     in_.emplace(connection_, options_.reader);
     co_return std::error_code();
+}
+
+task<stream> lasting_connection::secure(task<stream> dialling, const tls::client_context* with,
+                                        std::string host) {
+    stream wire = co_await std::move(dialling);
+    const tls::client_context& context = with ? *with : default_tls_context();
+    tls::handshake_options how;
+    how.time_limit = duration::max();  // the attempt has one
+    tls::secured made = co_await tls_connect(std::move(wire), context, std::move(host), how);
+    security_ = std::make_shared<const tls::session>(std::move(made.session));
+    co_return std::move(made.stream);
 }
 
 std::error_code lasting_connection::refuse(std::error_code code, std::string_view words) noexcept {

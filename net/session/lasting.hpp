@@ -24,6 +24,9 @@
 //  7. To move is no failure: the attempt, the connection or the wait of that moment ends, nobody is
 //     told of a failure, and the next attempt begins without a wait.
 //  8. After `finished` nothing more happens. The task keeps the object alive until then.
+//  9. A handshake of TLS is a part of dialling, within the same limit of time; a connection that is
+//     not under TLS by then is none. Where the stream can only say that it broke, the failure of an
+//     attempt is what TLS knows: a server may refuse a client's certificate behind the handshake.
 #pragma once
 
 #include <ouro/net/bytes/reader.hpp>
@@ -45,6 +48,11 @@
 #include <system_error>
 
 namespace ouro::net {
+
+namespace tls {
+class client_context;
+class session;
+}  // namespace tls
 
 /// How a connection is kept.
 struct lasting_options {
@@ -103,6 +111,9 @@ protected:
     /// Whether it has been told to move, and has not set out yet.
     bool is_told() const noexcept { return told_.is_set(); }
 
+    /// What can be asked about TLS on the last connection that was made; null when it was clear.
+    const tls::session* security() const noexcept { return security_.get(); }
+
     /// Why the last attempt has failed; no code when it has not.
     const lasting_failure& failure() const noexcept { return failure_; }
     /// How often a connection was made, handshake included.
@@ -141,6 +152,12 @@ protected:
     /// The last word: there will be no other attempt. `why` is the last failure, or errc::closed.
     virtual void finished(std::error_code) noexcept {}
 
+    // For `dial`.
+
+    /// Puts what `dialling` has connected under TLS, with `host` at the other end. A null context
+    /// is default_tls_context(). Throws as that and tls_connect do.
+    task<stream> secure(task<stream> dialling, const tls::client_context* with, std::string host);
+
     // For `establish` and `shake_hands`.
 
     /// Connects, by `dial`. A connection that is there is closed first.
@@ -165,13 +182,15 @@ private:
     void set_out() noexcept;
     void leave_here() noexcept;
     void has_failed(std::error_code why) noexcept;
+    std::error_code cause_of(std::error_code why) noexcept;
     bool is_ending() const noexcept;
 
     const lasting_options options_;
     stream connection_;
     std::optional<reader> in_;  // while there is a connection
-    lasting_failure failure_;   // of the last attempt that has ended
-    lasting_failure said_;      // of the one under way
+    std::shared_ptr<const tls::session> security_;
+    lasting_failure failure_;  // of the last attempt that has ended
+    lasting_failure said_;     // of the one under way
     backoff wait_;
     event tried_;
     event over_;

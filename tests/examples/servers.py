@@ -34,16 +34,33 @@ def running(command, announces="listening"):
     assert code == 0, f"{command} ended with {code}"
 
 
-class Peer:
-    """One connection, with lines: to a port, or to the abstract Unix socket of that name."""
+def make_certificate(folder, name, *more):
+    """A certificate that signs for itself, of that name and of 127.0.0.1: its file and its key's.
 
-    def __init__(self, where):
+    `more` goes to openssl: who signs instead.
+    """
+    files = f"{folder}/{name}.pem", f"{folder}/{name}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-out", files[0], "-keyout", files[1],
+                    "-days", "2", "-subj", f"/CN={name}", "-addext",
+                    f"subjectAltName=DNS:{name},IP:127.0.0.1", *more],
+                   check=True, capture_output=True)
+    return files
+
+
+class Peer:
+    """One connection, with lines: to a port, or to the abstract Unix socket of that name; under
+    TLS, as 127.0.0.1, when there is a context for it."""
+
+    def __init__(self, where, tls=None):
         if isinstance(where, str):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(TIMEOUT)
             self.socket.connect("\0" + where)
         else:
             self.socket = socket.create_connection(("127.0.0.1", where), timeout=TIMEOUT)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         self.lines = self.socket.makefile("rb")
 
     def send(self, data):

@@ -5,19 +5,9 @@ import subprocess
 import sys
 import tempfile
 
-from servers import free_port, running
+from servers import free_port, make_certificate, running
 
 EXAMPLES = sys.argv[1]
-
-
-def openssl(*words):
-    subprocess.run(["openssl", *words], check=True, capture_output=True)
-
-
-def certificate(folder, name):
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem", "-days", "2",
-            "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
 
 
 def client(port, ca, text):
@@ -28,8 +18,8 @@ def client(port, ca, text):
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        certificate(folder, "localhost")
-        certificate(folder, "elsewhere")
+        make_certificate(folder, "localhost")
+        make_certificate(folder, "elsewhere")
         port = free_port()
         with running([f"{EXAMPLES}/tls_echo", "--listen", f"127.0.0.1:{port}",
                       "--cert", f"{folder}/localhost.pem", "--key", f"{folder}/localhost.key"]):

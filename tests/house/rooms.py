@@ -31,7 +31,8 @@ ROOMS = {
     "net": "net. runtime. runtime/engine runtime runtime/time runtime/sync runtime/io",
     "net/bytes": "net runtime. runtime/engine runtime runtime/io",
     "net/tls": "net net/bytes runtime. runtime/engine runtime runtime/sync",
-    "net/session": "net net/bytes runtime. runtime/engine runtime runtime/time runtime/sync",
+    "net/session": "net net/bytes net/tls runtime. runtime/engine runtime runtime/time"
+                   " runtime/sync",
     "net/pool": "runtime. runtime/engine runtime runtime/time runtime/sync",
 
     "kv/redis.": "net/session runtime. runtime",
@@ -44,7 +45,8 @@ ROOMS = {
     "kv/redis/client": "kv/redis/connection kv/redis/pubsub net/pool",
     "kv/redis/cache": "kv/redis. kv/redis/wire net/session"
                       " runtime. runtime/engine runtime runtime/sync",
-    "kv/redis/sentinel": "kv/redis/connection kv/redis/client runtime runtime/time runtime/sync",
+    "kv/redis/sentinel": "kv/redis/connection kv/redis/client net/session"
+                         " runtime runtime/time runtime/sync",
     "kv/redis/cluster": "kv/redis. kv/redis/wire kv/redis/commands kv/redis/connection"
                         " kv/redis/pubsub net/session net/pool"
                         " runtime. runtime/engine runtime runtime/time runtime/sync",

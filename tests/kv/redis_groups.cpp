@@ -81,7 +81,10 @@ bool is_in_step(const redis_server& replica) {
 // --- cluster --------------------------------------------------------------------------------
 
 redis_cluster::redis_cluster(redis_cluster_options options) : options_(std::move(options)) {
-    redis_options each{.password = options_.password, .config = options_.config, .cluster = true};
+    redis_options each{.password = options_.password,
+                       .config = options_.config,
+                       .cluster = true,
+                       .tls = options_.tls};
     each.config.insert(each.config.begin(),
                        {"cluster-node-timeout " + std::to_string(options_.node_timeout.count()),
                         "cluster-replica-validity-factor 0"});
@@ -93,7 +96,7 @@ redis_cluster::redis_cluster(redis_cluster_options options) : options_(std::move
 
 void redis_cluster::create() const {
     std::vector<std::string> command = {"redis-cli", "--cluster", "create"};
-    for (const auto& node : nodes_) command.push_back(node->address());
+    for (const auto& node : nodes_) command.push_back(node->peer_address());
     const std::string replicas = std::to_string(options_.replicas);
     command.insert(command.end(), {"--cluster-replicas", replicas, "--cluster-yes"});
     const temporary_folder folder;
@@ -106,6 +109,10 @@ void redis_cluster::create() const {
 std::vector<std::string> redis_cluster::with_password(std::vector<std::string> command) const {
     if (!options_.password.empty())
         command.insert(command.begin() + 1, {"-a", options_.password, "--no-auth-warning"});
+    if (options_.tls)
+        command.insert(command.begin() + 1,
+                       {"--tls", "--cacert", options_.tls->ca, "--cert", options_.tls->certificate,
+                        "--key", options_.tls->key});
     return command;
 }
 
@@ -188,7 +195,7 @@ void redis_cluster::begin_move(unsigned slot, const redis_server& to) const {
 }
 
 void redis_cluster::move_key(std::string_view key, const redis_server& to) const {
-    std::vector<std::string> command = {"MIGRATE", "127.0.0.1", std::to_string(to.port()),
+    std::vector<std::string> command = {"MIGRATE", "127.0.0.1", std::to_string(to.peer_port()),
                                         "",        "0",         "10000"};
     if (!options_.password.empty()) command.insert(command.end(), {"AUTH", options_.password});
     command.insert(command.end(), {"KEYS", std::string(key)});
@@ -246,13 +253,11 @@ void redis_cluster::fail_over_to(redis_server& replica) const {
 // --- sentinels ------------------------------------------------------------------------------
 
 redis_sentinels::redis_sentinels(redis_sentinels_options options) : options_(std::move(options)) {
-    servers_.push_back(
-        std::make_unique<redis_server>(redis_options{.password = options_.password}));
-    const std::string master = "127.0.0.1 " + std::to_string(servers_.front()->port());
-    for (std::size_t left = options_.replicas; left > 0; --left) {
-        servers_.push_back(std::make_unique<redis_server>(
-            redis_options{.password = options_.password, .config = {"replicaof " + master}}));
-    }
+    redis_options how{.password = options_.password, .tls = options_.tls};
+    servers_.push_back(std::make_unique<redis_server>(how));
+    how.config = {"replicaof 127.0.0.1 " + std::to_string(servers_.front()->peer_port())};
+    for (std::size_t left = options_.replicas; left > 0; --left)
+        servers_.push_back(std::make_unique<redis_server>(how));
     // Sentinels that met a master without replicas would look for them only ten seconds later.
     eventually("the replicas are in step", [this] {
         return std::all_of(servers_.begin() + 1, servers_.end(),
@@ -265,10 +270,11 @@ redis_sentinels::redis_sentinels(redis_sentinels_options options) : options_(std
 void redis_sentinels::start_sentinel() {
     const std::string who(name);
     const std::string quorum = std::to_string(options_.sentinels / 2 + 1);
-    redis_options how{.password = options_.sentinel_password, .sentinel = true};
+    redis_options how{
+        .password = options_.sentinel_password, .sentinel = true, .tls = options_.tls};
     how.config = {
-        "sentinel monitor " + who + " 127.0.0.1 " + std::to_string(servers_.front()->port()) + " " +
-            quorum,
+        "sentinel monitor " + who + " 127.0.0.1 " + std::to_string(servers_.front()->peer_port()) +
+            " " + quorum,
         "sentinel down-after-milliseconds " + who + " " +
             std::to_string(options_.down_after.count()),
         "sentinel failover-timeout " + who + " " +
@@ -313,7 +319,7 @@ redis_server& redis_sentinels::master() const {
     }
     if (answers.size() != 1) throw std::runtime_error("the sentinels do not agree");
     for (const auto& server : servers_)
-        if (*answers.begin() == "127.0.0.1\n" + std::to_string(server->port())) return *server;
+        if (*answers.begin() == "127.0.0.1\n" + std::to_string(server->peer_port())) return *server;
     throw std::runtime_error("the sentinels name a stranger: " + *answers.begin());
 }
 

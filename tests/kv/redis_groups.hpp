@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +19,8 @@ struct redis_cluster_options {
     std::size_t replicas = 1;  ///< of each master
     std::chrono::milliseconds node_timeout = std::chrono::seconds(2);
     std::string password;
-    std::vector<std::string> config;  ///< more lines of every node's redis.conf
+    std::vector<std::string> config;     ///< more lines of every node's redis.conf
+    std::optional<server_tls> tls = {};  ///< of every node
 };
 
 /// A cluster made by `redis-cli --cluster create`. The constructor returns when every node says
@@ -74,8 +76,9 @@ struct redis_sentinels_options {
     std::size_t sentinels = 3;
     std::chrono::milliseconds down_after = std::chrono::seconds(1);
     std::chrono::milliseconds failover_timeout = std::chrono::seconds(5);
-    std::string password;           ///< of master and replicas
-    std::string sentinel_password;  ///< of the sentinels
+    std::string password;                ///< of master and replicas
+    std::string sentinel_password;       ///< of the sentinels
+    std::optional<server_tls> tls = {};  ///< of all of them
 };
 
 /// A master, its replicas, and the sentinels that watch over them under the name "mymaster". The

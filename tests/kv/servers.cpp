@@ -74,7 +74,11 @@ redis_server::redis_server(redis_options options) : options_(std::move(options))
 }
 
 void redis_server::choose_port() {
-    port_ = free_port(options_.cluster ? std::vector{cluster_bus_offset} : std::vector<int>{});
+    const auto bus = options_.cluster ? std::vector{cluster_bus_offset} : std::vector<int>{};
+    port_ = free_port(bus);
+    if (!options_.tls) return;
+    do tls_port_ = free_port(bus);
+    while (tls_port_ == port_);
 }
 
 void redis_server::write_config() const {
@@ -93,6 +97,13 @@ void redis_server::write_config() const {
         conf << "aclfile " << folder_.file("users.acl") << "\n";
         std::ofstream users(folder_.file("users.acl"));
         for (const std::string& line : options_.acl) users << line << "\n";
+    }
+    if (const auto& tls = options_.tls) {
+        conf << "tls-port " << tls_port_ << "\ntls-replication yes\n"
+             << "tls-cert-file " << tls->certificate << "\ntls-key-file " << tls->key
+             << "\ntls-ca-cert-file " << tls->ca << "\ntls-auth-clients "
+             << (tls->asks_clients ? "yes" : "no") << "\n";
+        if (options_.cluster) conf << "tls-cluster yes\n";
     }
     for (const std::string& line : options_.config) conf << line << "\n";
 }

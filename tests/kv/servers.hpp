@@ -17,11 +17,20 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace ouro {
+
+/// How a server speaks TLS: files of PEM.
+struct server_tls {
+    std::string certificate;
+    std::string key;
+    std::string ca;             ///< whom its peers' certificates must be of
+    bool asks_clients = false;  ///< clients must show one
+};
 
 /// How a redis-server is started. Nothing is written to disk, DEBUG is allowed.
 struct redis_options {
@@ -31,6 +40,8 @@ struct redis_options {
     bool unix_socket = false;         ///< listens on unix_path(), too
     bool cluster = false;             ///< cluster-enabled, its bus on port + 10000
     bool sentinel = false;            ///< is a sentinel; `config` says of what
+    /// Speaks TLS on tls_port(), and so it does with other servers; port() stays clear.
+    std::optional<server_tls> tls = {};
 };
 
 /// A redis-server of our own.
@@ -40,6 +51,10 @@ public:
 
     std::uint16_t port() const noexcept { return port_; }
     std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+    std::uint16_t tls_port() const noexcept { return tls_port_; }  ///< 0 without TLS
+    /// Where other servers find it, and send clients that speak as they do.
+    std::uint16_t peer_port() const noexcept { return options_.tls ? tls_port_ : port_; }
+    std::string peer_address() const { return "127.0.0.1:" + std::to_string(peer_port()); }
     std::string unix_path() const { return folder_.file("socket"); }
     pid_t pid() const noexcept { return process_->pid(); }
 
@@ -70,6 +85,7 @@ private:
     redis_options options_;
     temporary_folder folder_;
     std::uint16_t port_ = 0;
+    std::uint16_t tls_port_ = 0;
     std::unique_ptr<child_process> process_;
 };
 

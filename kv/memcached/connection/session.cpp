@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -18,6 +19,7 @@ constexpr std::string_view probe_key = "ouro:probe";
 
 /// What trying again soon may mend. Everything else a server says to a handshake is final.
 bool may_pass(std::error_code code) noexcept {
+    if (net::is_tls_refusal(code)) return false;
     return code.category() != memcached::category() || code == errc::too_many_connections ||
            code == errc::server_error || code == errc::out_of_memory;
 }
@@ -35,9 +37,12 @@ net::lasting_options lasting_options_of(const session_options& options) noexcept
     return made;
 }
 
+constexpr std::string_view may_want_tls = "a port for TLS does that: try client_options::tls";
+
 /// A line for error messages of what somebody else than memcached says.
 std::string_view first_words(std::string_view ready) noexcept {
     constexpr std::size_t shown_max = 80;
+    if (net::looks_like_tls(std::as_bytes(std::span(ready)))) return may_want_tls;
     const std::string_view line = ready.substr(0, ready.find_first_of("\r\n"));
     for (const char c : line)
         if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') return "bytes that are no text";
@@ -115,8 +120,12 @@ bool session::is_refusal(std::error_code code) const noexcept { return !may_pass
 
 task<net::stream> session::dial(net::connect_options how) {
     const address& to = options_.where;
-    if (to.path.empty()) return net::connect(to.host, to.port, how);
-    return net::connect("unix:" + to.path, how);
+    auto dialling = to.path.empty() ? net::connect(to.host, to.port, how)
+                                    : net::connect("unix:" + to.path, how);
+    if (!options_.tls.wanted()) return dialling;
+    const std::string& name = options_.tls_name;
+    return secure(std::move(dialling), options_.tls.context,
+                  name.empty() && to.path.empty() ? to.host : name);
 }
 
 // The handshake.
@@ -136,6 +145,13 @@ task<std::error_code> session::shake_hands() {
 /// Whoever it is may say again what we have said.
 std::error_code session::turned_down(std::error_code code, std::string_view words) {
     return refuse(code, without_secret(std::string(words), who_.password));
+}
+
+/// The end instead of an answer: so does a server that speaks TLS take what is clear.
+std::error_code session::broken(std::error_code code) {
+    const bool first = !options_.tls.wanted() && connections() == 0;
+    const bool ended = code == ouro::errc::end_of_stream || code == std::errc::connection_reset;
+    return refuse(code, first && ended ? may_want_tls : std::string_view());
 }
 
 task<credentials> session::login() {
@@ -183,7 +199,7 @@ task<std::error_code> session::ask(request what) {
     const result<void> sent = co_await as_result(connection().send_all(bytes));
     // A server that has too many connections says so and closes: what it said is what counts.
     const std::error_code unread = co_await read_reply();
-    if (unread) co_return sent ? unread : refuse(sent.error(), {});
+    if (unread) co_return sent ? unread : broken(sent.error());
     if (answer_.is_error()) co_return turned_down(answer_.code, answer_.words);
     co_return std::error_code();
 }
@@ -197,8 +213,8 @@ task<std::error_code> session::read_reply() {
             co_return std::error_code();
         }
         const result<std::size_t> got = co_await as_result(in().read_some());
-        if (!got) co_return refuse(got.error(), {});
-        if (*got == 0) co_return refuse(ouro::errc::end_of_stream, {});
+        if (!got) co_return broken(got.error());
+        if (*got == 0) co_return broken(ouro::errc::end_of_stream);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <ouro/kv/memcached/wire/grammar.hpp>
 #include <ouro/net/session/lasting.hpp>
 #include <ouro/net/session/session.hpp>
+#include <ouro/net/session/tls_options.hpp>
 #include <ouro/net/socket_options.hpp>
 #include <ouro/net/stream.hpp>
 #include <ouro/runtime/task.hpp>
@@ -42,6 +43,8 @@ struct session_options {
     net::session_options requests = {};
     wire_limits limits = {};
     net::resolver* names = nullptr;
+    net::tls_options tls = {};
+    std::string tls_name = {};  ///< whom the certificate must be for; empty: the host
 };
 
 /// A request as a session of memcached knows it: it takes replies.
@@ -97,6 +100,8 @@ public:
     /// The same, and waits until the connection has been closed.
     task<> closed();
 
+    /// What can be asked about TLS on the last connection; null when it was clear.
+    using net::lasting_connection::security;
     bool is_connected() const noexcept { return connected() && !stopped(); }
     bool is_down() const noexcept { return is_down_; }
     /// How often a connection was made.
@@ -132,6 +137,7 @@ private:
     task<std::error_code> ask(request what);
     task<std::error_code> read_reply();
     std::error_code turned_down(std::error_code code, std::string_view words);
+    std::error_code broken(std::error_code code);
     void failed_once_more(std::error_code why) noexcept;
 
     result<std::size_t> take(std::span<const std::byte> ready) override;

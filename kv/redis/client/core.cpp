@@ -58,6 +58,7 @@ client_core::client_core(session_options how, client_options options)
       pool_(std::unique_ptr<net::pool_connector<connection>>(opener_),
             {.connections_max = options_.dedicated_max, .connect_timeout = how_.connect_timeout}) {
     OURO_ASSERT(options_.connections > 0 && options_.dedicated_max > 0);
+    options_.link.tls.server_name = {};  // the sessions have copies
     for (std::size_t n = 0; n < options_.connections; ++n) {
         shared_.push_back(session::open(how_));
         watches_.push_back(std::make_unique<connection_opener::watch>(*opener_, *shared_.back()));
@@ -73,6 +74,7 @@ session_options client_core::options_of(const url& where, const client_options& 
     how.client_name = where.client_name;
     if (how.client_name.empty()) how.client_name = options.client_name;
     how.set_link(options.link);
+    how.tls.on = how.tls.on || where.tls;
     if (where.protocol != 0) how.protocol = where.protocol;
     how.credentials = options.credentials;
     how.connect_timeout = where.connect_timeout.value_or(options.connect_timeout);

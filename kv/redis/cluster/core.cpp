@@ -64,6 +64,7 @@ task<> cluster_core::learn_slots() {
 cluster_core::cluster_core(std::vector<url> seeds, cluster_options options)
     : options_(std::move(options)),
       map_(how_to_be(seeds.front(), options_), options_.dedicated_max, *this) {
+    options_.link.tls.server_name = {};  // the nodes have copies
     for (const url& each : seeds) seeds_.push_back({each.where.host, each.where.port});
 }
 
@@ -73,6 +74,7 @@ session_options cluster_core::how_to_be(const url& seed, const cluster_options& 
     how.password = seed.password;
     how.client_name = options.client_name;
     how.set_link(options.link);
+    how.tls.on = how.tls.on || seed.tls;
     how.connect_timeout = options.connect_timeout;
     how.credentials = options.credentials;
     how.repeats = 0;  // the cluster repeats, where the slot is by then

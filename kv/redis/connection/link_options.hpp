@@ -3,6 +3,7 @@
 
 #include <ouro/kv/redis/wire/resp.hpp>
 #include <ouro/net/session/session.hpp>
+#include <ouro/net/session/tls_options.hpp>
 #include <ouro/net/socket_options.hpp>
 #include <ouro/net/stream.hpp>
 #include <ouro/runtime/clock.hpp>
@@ -34,6 +35,9 @@ struct link_options {
     backoff_options backoff = {};
     net::stream_options stream = net::lasting_stream();  ///< keep-alive and user timeout of TCP
     net::resolver* names = nullptr;                      ///< see net::connect_options
+    /// TLS, which a URL may ask for, too: "rediss:". Every connection of the door has it, those to
+    /// nodes and masters that are found included.
+    net::tls_options tls = {};
     net::session_options requests = {};  ///< limits of the queue, and request_timeout
     resp_limits limits = {};             ///< of replies
 };

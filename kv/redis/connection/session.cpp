@@ -4,6 +4,7 @@
 #include <ouro/kv/redis/error.hpp>
 #include <ouro/kv/redis/wire/decode.hpp>
 #include <ouro/net/connect.hpp>
+#include <ouro/net/session/tls_options.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/time/sleep.hpp>
@@ -25,6 +26,7 @@ constexpr const char* version_of_ouro = OURO_VERSION;
 
 /// What trying again soon may mend. Everything else a server says to a handshake is final.
 bool may_pass(std::error_code code) noexcept {
+    if (net::is_tls_refusal(code)) return false;
     return code.category() != redis::category() || code == errc::loading || code == errc::busy ||
            code == errc::too_many_clients || code == errc::master_down ||
            code == errc::cluster_down || code == errc::try_again || code == errc::unhealthy;
@@ -193,8 +195,12 @@ bool session::is_refusal(std::error_code code) const noexcept { return !may_pass
 
 task<net::stream> session::dial(net::connect_options how) {
     const address& to = options_.where;
-    if (to.path.empty()) return net::connect(to.host, to.port, how);
-    return net::connect("unix:" + to.path, how);
+    auto dialling = to.path.empty() ? net::connect(to.host, to.port, how)
+                                    : net::connect("unix:" + to.path, how);
+    if (!options_.tls.wanted()) return dialling;
+    const std::string& name = options_.tls_name;
+    return secure(std::move(dialling), options_.tls.context,
+                  name.empty() && to.path.empty() ? to.host : name);
 }
 
 task<std::error_code> session::establish() {
@@ -220,7 +226,14 @@ task<std::error_code> session::shake_hands() {
     if (may_do_without_hello(why)) why = co_await shake_hands_without_hello();
     if (why == errc::no_permission && hello_ == hello::refused)
         add_advice("with protocol = 2 HELLO is not sent");
+    if (why && may_want_tls(why)) add_advice("a port for TLS does that, too: try rediss://");
     co_return why;
+}
+
+/// A server that speaks TLS answers what is clear with an alert, or with nothing, and closes.
+bool session::may_want_tls(std::error_code why) noexcept {
+    if (options_.tls.wanted() || connections() > 0) return false;
+    return is_cut(why) || (why == errc::protocol_error && net::looks_like_tls(in().ready()));
 }
 
 // A server that has spoken RESP3 may close a connection, but that is not because of HELLO.

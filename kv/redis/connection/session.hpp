@@ -27,6 +27,7 @@ namespace ouro::redis {
 /// How to be with one server.
 struct session_options : link_options {
     address where = {};
+    std::string tls_name = {};                 ///< tls.server_name, a copy
     std::string user = {};                     ///< empty: the default user
     std::string password = {};                 ///< when this is empty, too: no AUTH
     credential_source* credentials = nullptr;  ///< says both instead, in every handshake
@@ -47,7 +48,15 @@ struct session_options : link_options {
     bool repeat_writes = false;   ///< … and writes, too: for those that may be done twice
     bool abandon_closes = false;  ///< a caller that gives up ends the connection: for blocking
 
-    void set_link(const link_options& link) noexcept { static_cast<link_options&>(*this) = link; }
+    void set_link(const link_options& link) {
+        static_cast<link_options&>(*this) = link;
+        set_tls(link.tls);
+    }
+    void set_tls(const net::tls_options& how) {
+        tls = how;
+        tls_name = how.server_name;
+        tls.server_name = {};
+    }
 };
 
 /// A request as a session of Redis knows it: it takes replies.
@@ -146,6 +155,8 @@ public:
     std::int64_t id() const noexcept { return id_; }
     const address& where() const noexcept { return options_.where; }
     const session_options& options() const noexcept { return options_; }
+    /// What can be asked about TLS on the last connection; null when it was clear.
+    using net::lasting_connection::security;
     /// From now on `more` is told, too, until it is forgotten, which must be before it dies.
     void add_observer(session_observer& more) noexcept { observers_.push_back(more); }
     /// Does nothing when it does not observe.
@@ -212,6 +223,7 @@ private:
     std::error_code check_greeting(const command& asked);
     std::error_code check_role(const value& said);
     void add_advice(std::string_view words) noexcept;
+    bool may_want_tls(std::error_code why) noexcept;
     task<> ping_when_idle();
     task<> renew_login();
     task<bool> renew_login_once();

@@ -14,6 +14,7 @@ session_options options_of(const url& where, const pubsub_options& how) {
     made.client_name = where.client_name;
     if (made.client_name.empty()) made.client_name = how.client_name;
     made.set_link(how.link);
+    made.tls.on = made.tls.on || where.tls;
     if (where.protocol != 0) made.protocol = where.protocol;
     made.connect_timeout = where.connect_timeout.value_or(how.connect_timeout);
     made.credentials = how.credentials;

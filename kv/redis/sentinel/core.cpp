@@ -63,15 +63,25 @@ session_options at_any_sentinel(const sentinel_options& options) {
     how.password = options.sentinel_password;
     how.client_name = options.client.client_name;
     how.set_link(options.client.link);
+    how.set_tls(options.sentinel_tls);
     how.connect_timeout = options.ask_limit;
     how.requests = {.request_timeout = options.ask_limit};
     how.backoff = {};
+    how.tls.on = how.tls.wanted();
+    return how;
+}
+
+/// Where nothing else is said, they are trusted as the master is. A context alone asks for TLS, so
+/// it comes last.
+session_options with_context(session_options how, const sentinel_options& options) {
+    if (how.tls.on && !how.tls.context) how.tls.context = options.client.link.tls.context;
     return how;
 }
 
 /// At one that the user named: what its URL says goes before the options.
 session_options at_sentinel(session_options how, const url& one) {
     how.where = one.where;
+    how.tls.on = how.tls.on || one.tls;
     if (!one.user.empty() || !one.password.empty()) {
         how.user = one.user;
         how.password = one.password;
@@ -208,18 +218,21 @@ sentinel_core::sentinel_core(const std::vector<std::string>& sentinels, std::str
         const url one = read_sentinel(each);
         session_options how = at_sentinel(any, one);
         // Those that are learned from others are known by their address alone.
+        to_sentinel_.tls.on = to_sentinel_.tls.on || how.tls.on;
         if (to_sentinel_.password.empty()) {
             to_sentinel_.user = how.user;
             to_sentinel_.password = how.password;
         }
-        learn(std::move(how));
+        learn(with_context(std::move(how), options));
     }
+    to_sentinel_ = with_context(std::move(to_sentinel_), options);
     if (about_.sentinels.empty()) throw error(errc::bad_url, net::fate::unsent, "no sentinels", {});
     master_ = std::make_shared<client_core>(about_.to_master, options.client);
     for (const auto& each : master_->sessions())
         connections_.push_back(std::make_unique<master_connection>(*this, *each));
     options_.user = options_.password = {};
     options_.sentinel_user = options_.sentinel_password = options_.client.client_name = {};
+    options_.sentinel_tls.server_name = options_.client.link.tls.server_name = {};
 }
 
 sentinel_core::~sentinel_core() = default;
@@ -231,7 +244,7 @@ task<> sentinel_core::ready(std::shared_ptr<sentinel_core> self) {
     const std::error_code why = self->failure_;
     const bool ours = why == errc::no_auth || why == errc::wrong_password ||
                       why == errc::no_permission || why == errc::protocol_error ||
-                      why == std::errc::not_enough_memory;
+                      net::is_tls_refusal(why) || why == std::errc::not_enough_memory;
     throw error(ours ? why : make_error_code(errc::unhealthy), net::fate::unsent,
                 "master " + self->about_.name, self->story_);
 }

@@ -18,6 +18,7 @@
 
 #include <ouro/kv/redis/client/core.hpp>
 #include <ouro/kv/redis/sentinel/lookup.hpp>
+#include <ouro/net/session/tls_options.hpp>
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/sync/auto_reset_event.hpp>
 #include <ouro/runtime/sync/event.hpp>
@@ -44,6 +45,10 @@ struct sentinel_options {
     std::uint32_t database = 0;
     std::string_view sentinel_user = {};  ///< at the sentinels, which have passwords of their own
     std::string_view sentinel_password = {};
+    /// TLS at the sentinels, which choose for themselves; that at master and replicas is in
+    /// `client.link`. A sentinel's URL with "rediss:" asks for it as well, and when one does, so do
+    /// the connections to those that are learned. Without a context it is that of `client.link`.
+    net::tls_options sentinel_tls = {};
     duration ask_limit = std::chrono::seconds(2);  ///< for one sentinel's answer, and its proof
     duration poll_interval = std::chrono::seconds(10);  ///< in case an announcement was missed
     std::size_t sentinels_max = 16;  ///< that are known, those learned from others included

@@ -2,6 +2,7 @@
 
 #include <ouro/kv/redis/connection/pipeline.hpp>
 #include <ouro/kv/redis/error.hpp>
+#include <ouro/net/session/tls_options.hpp>
 #include <ouro/runtime/timeout.hpp>
 
 #include <charconv>
@@ -66,7 +67,7 @@ task<sentinel_report> question(session& on, const std::string& name) {
 
 bool is_telling(std::error_code code) noexcept {
     return code == errc::no_auth || code == errc::wrong_password || code == errc::no_permission ||
-           code == errc::protocol_error;
+           code == errc::protocol_error || net::is_tls_refusal(code);
 }
 
 }  // namespace

@@ -307,8 +307,6 @@ OURO_TEST_REAL("wrong URLs are refused before anything is connected") {
         CHECK_MESSAGE(refused.code == redis::errc::bad_url, wrong);
         CHECK_MESSAGE(refused.how_far == net::fate::unsent, wrong);
     }
-    const failure encrypted = co_await failure_of(client::connect("rediss://127.0.0.1"));
-    CHECK(encrypted.code == redis::errc::no_tls);
     std::string what;
     try {
         co_await client::connect("redis://user:secret@127.0.0.1:x");

@@ -92,7 +92,6 @@ TEST_CASE("what is no URL of Redis is refused") {
           "redis://localhost\r\n",   "redis://a%00b",         "redis://a%0ab",
           " redis://localhost"})
         CHECK_MESSAGE(parts(wrong) == "bad", wrong);
-    CHECK(url::parse("rediss://localhost").error() == redis::errc::no_tls);
     CHECK(parts(std::string_view("redis://localhost\0", 18)) == "bad");
     CHECK(parts("redis://localhost:65535/4294967295") == ":@localhost:65535/4294967295");
 }
@@ -109,9 +108,21 @@ TEST_CASE("valkey is redis, and capitals in a scheme do not count") {
     CHECK(parts("valkey://:secret@db.example:7000/15") == ":secret@db.example:7000/15");
     CHECK(parts("REDIS://db.example") == ":@db.example:6379/0");
     CHECK(parts("Valkey://db.example") == ":@db.example:6379/0");
-    CHECK(url::parse("REDISS://localhost").error() == redis::errc::no_tls);
-    CHECK(url::parse("valkeys://localhost").error() == redis::errc::no_tls);
-    CHECK(why("valkeys://localhost") == "the scheme asks for TLS");
+    CHECK(why("redis2://h") == "the scheme is not redis, rediss, valkey, valkeys or unix");
+}
+
+TEST_CASE("a scheme asks for TLS, and nothing else is different") {
+    for (const std::string scheme : {"rediss://", "valkeys://", "REDISS://", "ValkeyS://"}) {
+        const auto read = url::parse(scheme + "alice:secret@db.example:7000/15");
+        REQUIRE_MESSAGE(read, scheme);
+        CHECK(read->tls);
+        CHECK(parts(scheme + "alice:secret@db.example:7000/15") ==
+              "alice:secret@db.example:7000/15");
+        CHECK(parts(scheme + "db.example") == ":@db.example:6379/0");
+        CHECK(parts(scheme + "db.example:x") == "bad");
+    }
+    for (const std::string text : {"redis://h", "valkey://h", "h:7000", "unix:/s", "unix:///s"})
+        CHECK_MESSAGE(!url::parse(text)->tls, text);
 }
 
 TEST_CASE("parameters say what other clients' URLs say with them") {
@@ -142,7 +153,7 @@ TEST_CASE("parameters say what other clients' URLs say with them") {
 }
 
 TEST_CASE("a refusal says which part it is about, and why, and quotes nothing") {
-    CHECK(why("http://h") == "the scheme is not redis, valkey or unix");
+    CHECK(why("http://h") == "the scheme is not redis, rediss, valkey, valkeys or unix");
     CHECK(why("redis://h:0") == "the port is not a number from 1 to 65535");
     CHECK(why("redis://[::1]7000") == "the port is not separated by a colon");
     CHECK(why("redis://::1") == "the host has several colons: an IPv6 address stands in brackets");
