@@ -43,7 +43,7 @@ std::string served(const std::string& commands, int protocol) {
 // The replies in `bytes`, which arrive in two pieces, cut at every position.
 std::string read_at_every_split(const std::string& bytes) {
     CAPTURE(escaped(bytes));
-    const reading whole = read_whole(bytes);
+    const parsed whole = read_whole(bytes);
     CHECK(whole.error == std::error_code());
     CHECK(whole.used == bytes.size());
     REQUIRE(read_bytewise(bytes) == whole);

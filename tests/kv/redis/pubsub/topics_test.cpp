@@ -66,7 +66,7 @@ private:
     std::string token_;
 };
 
-using commands = std::vector<std::string>;
+using command_texts = std::vector<std::string>;
 using state = topic::state;
 constexpr auto channel = topic_kind::channel;
 using answer = topic_table::answer;
@@ -77,14 +77,14 @@ TEST_CASE("a round says what has changed, and nothing else") {
     table all;
     listener one(all, {}), two(all, {});
     CHECK(!all.changed());
-    CHECK(all.round() == commands{"PING"});
+    CHECK(all.round() == command_texts{"PING"});
     all.join(one, channel, "a");
     all.join(one, channel, "b");
     all.join(two, channel, "a");
     all.join(two, topic_kind::pattern, "a*");
     all.join(two, topic_kind::shard, "s");
     all.join(two, topic_kind::shard, "t");
-    const commands first = all.round();
+    const command_texts first = all.round();
     CHECK(std::set<std::string>(first.begin(), first.end()) ==
           std::set<std::string>{"SUBSCRIBE a b", "PSUBSCRIBE a*", "SSUBSCRIBE s", "SSUBSCRIBE t",
                                 "PING"});
@@ -92,7 +92,7 @@ TEST_CASE("a round says what has changed, and nothing else") {
     CHECK(!all.changed());
     // Unfinished, it is asked again in full, with what has changed since.
     all.leave_all(one);
-    const commands second = all.round();
+    const command_texts second = all.round();
     CHECK(second.size() == 5);
     for (const char* kind : {"subscribe", "psubscribe"}) all.push({kind, "a", "1"});
     all.push({"psubscribe", "a*", "1"});
@@ -111,7 +111,7 @@ TEST_CASE("an error belongs to the first command whose confirmations have not al
     table all;
     listener one(all, {});
     for (const char* name : {"a", "b", "c"}) all.join(one, topic_kind::shard, name);
-    const commands asked = all.round();
+    const command_texts asked = all.round();
     REQUIRE(asked.size() == 4);
     const std::string first = asked[0].substr(11);
     const std::string second = asked[1].substr(11);
@@ -128,7 +128,7 @@ TEST_CASE("an error belongs to the first command whose confirmations have not al
     CHECK(!all.changed());
     // Who joins what was refused has it asked for again.
     all.join(one, topic_kind::shard, second);
-    CHECK(all.round() == commands{"SSUBSCRIBE " + second, "PING"});
+    CHECK(all.round() == command_texts{"SSUBSCRIBE " + second, "PING"});
 }
 
 TEST_CASE("only its own token ends a round, and a reply that is neither is nobody's") {
@@ -228,7 +228,7 @@ TEST_CASE("who wants a channel that the server gives up meanwhile has it asked f
     CHECK(round.moved("s") == answer::more);
     CHECK(round.all.pong());
     CHECK(round.two.topics() == 1);
-    CHECK(round.all.round() == commands{"SSUBSCRIBE s", "PING"});
+    CHECK(round.all.round() == command_texts{"SSUBSCRIBE s", "PING"});
 }
 
 TEST_CASE("who may not PING has a round that ends all the same") {
@@ -244,7 +244,7 @@ TEST_CASE("what is refused as a whole is asked for one by one") {
     listener one(all, {});
     all.join(one, channel, "a");
     all.join(one, channel, "b");
-    CHECK(all.round() == commands{"SUBSCRIBE a b", "PING"});
+    CHECK(all.round() == command_texts{"SUBSCRIBE a b", "PING"});
     CHECK(all.reply("-NOPERM\r\n") == answer::more);
     CHECK(all.pong());
     const commands again = all.round();
@@ -274,13 +274,13 @@ TEST_CASE("who comes while the last one goes is subscribed again, and hears noth
     all.push({"subscribe", "a", "1"});
     CHECK(all.pong());
     all.leave_all(one);
-    CHECK(all.round() == commands{"UNSUBSCRIBE a", "PING"});
+    CHECK(all.round() == command_texts{"UNSUBSCRIBE a", "PING"});
     all.join(two, channel, "a");
     all.push({"message", "a", "late"});
     all.push({"unsubscribe", "a", "0"});
     CHECK(two.size() == 0);
     CHECK(all.pong());
-    CHECK(all.round() == commands{"SUBSCRIBE a", "PING"});
+    CHECK(all.round() == command_texts{"SUBSCRIBE a", "PING"});
     all.push({"subscribe", "a", "1"});
     all.push({"message", "a", "in time"});
     CHECK(two.size() == 1);
