@@ -45,8 +45,8 @@ public:
         bytes_ += more.size();
     }
 
-    /// Appends copies to `tail` when its next bytes continue the last chunk and fit; that chunk grows
-    /// by them. Else nothing happens and the answer is false.
+    /// Appends copies to `tail` when its next bytes continue the last chunk and fit; that chunk
+    /// grows by them. Else nothing happens and the answer is false.
     bool append(open_block& tail, std::span<const std::byte> bytes) noexcept {
         if (count_ == 0 || bytes.size() > tail.free().size()) return false;
         chunk& last = at(count_ - 1);

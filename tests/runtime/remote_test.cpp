@@ -22,6 +22,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 using namespace ouro;
 using namespace std::chrono_literals;
@@ -296,6 +297,40 @@ TEST_CASE("calls on the least loaded worker spread, chosen all at once or one af
         }
     };
     block_on(chosen_when_made(), {.workers = 4});
+}
+
+TEST_CASE("calls that are on the way to a worker count there") {
+    std::atomic<int> blocked = 0;
+    std::atomic<bool> released = false;
+    auto block = [&]() -> task<> {
+        ++blocked;
+        while (!released) std::this_thread::yield();
+        co_return;
+    };
+    auto body = [&]() -> task<> {
+        std::vector<remote_task> ten;
+        for (int i = 0; i < 10; ++i) ten.push_back(spawn_on(1, forever));
+        // What arrives at these two lies in their mailboxes.
+        remote_task second = spawn_on(2, block), third = spawn_on(3, block);
+        while (blocked < 2) co_await yield();
+        std::array<int, 4> per_worker{};
+        auto call = [&]() -> task<> {
+            const unsigned there = least_loaded_worker();
+            ++per_worker[there];
+            co_await call_on(there, forever);
+        };
+        auto many = [&](scope& tasks) -> task<> {
+            for (int i = 0; i < 36; ++i) tasks.spawn(call);
+            while (std::accumulate(per_worker.begin(), per_worker.end(), 0) < 36) co_await yield();
+            released = true;
+            tasks.cancel();
+        };
+        co_await with_scope(many);
+        CHECK(per_worker[0] == 0);  // it has the 36 that wait
+        CHECK(per_worker[1] > 0);   // once each of the others had ten, too
+        for (remote_task& each : ten) each.cancel();
+    };
+    block_on(body(), {.workers = 4});
 }
 
 TEST_CASE("a handle may be kept and used when the run is over") {

@@ -247,7 +247,7 @@ TEST_CASE("what is refused as a whole is asked for one by one") {
     CHECK(all.round() == command_texts{"SUBSCRIBE a b", "PING"});
     CHECK(all.reply("-NOPERM\r\n") == answer::more);
     CHECK(all.pong());
-    const commands again = all.round();
+    const command_texts again = all.round();
     CHECK(std::set<std::string>(again.begin(), again.end()) ==
           std::set<std::string>{"SUBSCRIBE a", "SUBSCRIBE b", "PING"});
 }
