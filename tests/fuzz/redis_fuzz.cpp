@@ -39,8 +39,8 @@ struct point {
     }
 };
 
-reading check_pieces(std::string_view bytes, std::size_t cut, const resp_limits& limits) {
-    const reading whole = read_whole(bytes, limits);
+parsed check_pieces(std::string_view bytes, std::size_t cut, const resp_limits& limits) {
+    const parsed whole = read_whole(bytes, limits);
     OURO_ASSERT(read_bytewise(bytes, limits) == whole);
     OURO_ASSERT(read_pieces(bytes, std::array{cut}, limits) == whole);
     OURO_ASSERT(whole.used <= bytes.size());
@@ -49,7 +49,7 @@ reading check_pieces(std::string_view bytes, std::size_t cut, const resp_limits&
 
 void check_copies(const value& what) {
     const std::string means = notation(what);
-    const reading again = read_whole(encoded(what));
+    const parsed again = read_whole(encoded(what));
     OURO_ASSERT(!again.error && again.replies == std::vector{means});
 
     reply copy(what);
@@ -119,7 +119,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view bytes(reinterpret_cast<const char*>(data), size);
     const std::size_t cut = size == 0 ? 0 : (data[0] * 31U + data[size - 1]) % size;
     check_pieces(bytes, cut, narrow);
-    const reading wide = check_pieces(bytes, cut, {});
+    const parsed wide = check_pieces(bytes, cut, {});
 
     resp_parser parser;
     std::span<const std::byte> left = std::as_bytes(std::span(data, size));
