@@ -340,15 +340,16 @@ task<std::error_code> session::greet(int version) {
         bytes.insert(bytes.end(), each.bytes().begin(), each.bytes().end());
     hello_ = hello::none;
     const result<void> sent = co_await as_result(connection().send_all(bytes));
-    if (!sent) co_return refuse(sent.error(), {});
     std::error_code why;
     for (std::size_t at = 0; at < said.all.size(); ++at) {
         const bool is_hello = version > 2 && at == 0;
         std::error_code broken = co_await read_reply();
         while (!broken && !is_answer(answer_, said.all[at])) broken = co_await read_reply();
-        if (broken && is_hello && is_cut(broken) && in().ready().empty()) hello_ = hello::cut;
-        // A server that has too many clients says so and closes: what it said is what counts.
-        if (broken) co_return why ? why : refuse(broken, {});
+        const bool was_cut = sent && is_cut(broken) && in().ready().empty();
+        if (is_hello && was_cut) hello_ = hello::cut;
+        // A server that has too many clients says so and closes: what it said is what counts, and
+        // may have come though the sending has failed. So may a last alert of TLS.
+        if (broken) co_return why ? why : refuse(sent ? broken : sent.error(), {});
         if (why || (at > 0 && at <= said.courtesies)) continue;
         why = check_greeting(said.all[at]);
         if (why && is_hello) hello_ = hello::refused;
