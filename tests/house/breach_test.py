@@ -60,6 +60,9 @@ CASES = [
     ("essays", lambda copy: None, ""),
     ("essays", replace("runtime/timeout.hpp", "//  2. ", "//  7. "),
      "does not begin with its rules"),
+    ("listed", lambda copy: None, ""),
+    ("listed", add("net/relay_twice.cpp", ""), "in no meson.build"),
+    ("listed", add("net/attic/meson.build", ""), "has no subdir('attic')"),
     ("includes", lambda copy: None, ""),
     ("includes", add("net/stream.hpp", "#include <ouro/net/format.hpp>\n"), "brings fmt to every"),
 ]

@@ -245,7 +245,7 @@ def together(house):
 
 
 def listed(house):
-    """Every source is named in the meson.build beside it or above it."""
+    """Every source is named in the meson.build beside it or above it, which is named above."""
     for name in house.files(".cpp", ".hpp"):
         path = pathlib.PurePosixPath(name)
         if path.is_relative_to("tests/consumer") or path.is_relative_to("benches/rivals"):
@@ -254,6 +254,22 @@ def listed(house):
             continue
         if not any(names(house, folder, path) for folder in path.parents):
             yield f"{name}:1: in no meson.build"
+    yield from unreached(house)
+
+
+def unreached(house):
+    """A meson.build that none above it leads to says what is never built, and never tested."""
+    for name in house.files("meson.build"):
+        folder = pathlib.PurePosixPath(name).parent
+        if folder.is_relative_to("tests/consumer/project"):
+            continue
+        for above in folder.parents:
+            build = house.source / above / "meson.build"
+            if not build.exists():
+                continue
+            if f"subdir('{folder.relative_to(above)}')" not in build.read_text(encoding="utf-8"):
+                yield f"{name}:1: {above}/meson.build has no subdir('{folder.relative_to(above)}')"
+            break
 
 
 def names(house, folder, path):
