@@ -159,7 +159,7 @@ OURO_TEST_DIALECTS("who speaks in the clear to a memcached under TLS is told wha
 OURO_TEST_REAL("who speaks TLS to a memcached that does not is told so") {
     static memcached_server plain;
     client_options options = with(trusting());
-    options.connect_timeout = 300ms;
+    options.connect_timeout = 2s;
     const error told = co_await refusal(plain.address(), options);
     const bool known =
         told.code() == net::tls::errc::not_tls || told.code() == net::tls::errc::truncated ||

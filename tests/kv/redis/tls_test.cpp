@@ -247,7 +247,7 @@ OURO_TEST_REAL("who speaks in the clear to a port for TLS is told what it may be
 
 OURO_TEST_REAL("who speaks TLS to a port that does not is told in what it failed") {
     redis::client_options how = with(trusting());
-    how.connect_timeout = 300ms;
+    how.connect_timeout = 2s;
     const failure told = co_await refusal("rediss://" + shared_server().address(), how);
     CHECK(told.code == errc::timed_out);  // that server waits for the end of a line
     CHECK_MESSAGE(contains(told.words, "TLS handshake with 127.0.0.1"), told.words);
