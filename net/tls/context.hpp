@@ -3,7 +3,7 @@
 //     tls::server_context secrets({.identities = {{.certificate_file = "cert.pem",
 //                                                  .key_file = "key.pem"}},
 //                                  .alpn = {"h2", "http/1.1"}});
-//     net::tls_stream made = co_await net::tls_accept(std::move(client), secrets);
+//     net::tls::secured made = co_await net::tls_accept(std::move(client), secrets);
 //
 //  1. Files are read and parsed once, when the context is made or reloaded; that takes
 //     milliseconds and blocks, so a running server reloads in blocking(). What is wrong with one
