@@ -83,6 +83,7 @@ static SSL* make_side(const SSL_METHOD* method, bool serves) {
     SSL_CTX_set_num_tickets(context, 0);
     if (serves) use_a_certificate(context);
     SSL* side = checked(SSL_new(context));
+    SSL_CTX_free(context);  // the side holds it
     SSL_set_bio(side, checked(BIO_new(BIO_s_mem())), checked(BIO_new(BIO_s_mem())));
     if (serves)
         SSL_set_accept_state(side);
@@ -212,6 +213,15 @@ static void measure(const struct work* work, double seconds, int peers) {
     printf("{\"operations\": %" PRIu64 ", \"wall_ns\": %" PRIu64 ", \"cpu_ns\": %" PRIu64
            ", \"bytes\": %" PRIu64 "}\n",
            operations, wall, cpu, operations * work->bytes);
+
+    for (int i = 0; i < peers; i++) {
+        SSL_free(run.clients[i]);
+        SSL_free(run.servers[i]);
+    }
+    free(run.clear);
+    free(run.into);
+    free(run.wire);
+    free(run.sizes);
 }
 
 int main(int argc, char** argv) {
