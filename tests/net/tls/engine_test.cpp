@@ -162,7 +162,8 @@ TEST_CASE("records can be cut anywhere") {
         engine_pair ends = connected(*each);
         const std::string text = text_of(300);
         for (std::size_t cut = 0; cut < 360; ++cut) {
-            const std::string wire = ends.client.put(text) + ends.client.put("!");
+            std::string wire = ends.client.put(text);
+            wire += ends.client.put("!");
             ends.server.feed(wire.substr(0, cut));
             if (cut < wire.size()) ends.server.feed(wire.substr(cut));
             REQUIRE(ends.server.received() == text + "!");
@@ -206,7 +207,9 @@ TEST_CASE("a put takes no more than its limit") {
 TEST_CASE("each side ends by itself") {
     for (client_context* each : {&asks(), &asks_1_2()}) {
         engine_pair ends = connected(*each);
-        ends.server.feed(ends.client.put("last words") + ends.client.end());
+        std::string wire = ends.client.put("last words");
+        wire += ends.client.end();
+        ends.server.feed(wire);
         CHECK(ends.server.received() == "last words");
         CHECK(ends.server.take_all() == 0);
         CHECK(ends.server->ready());
@@ -226,7 +229,8 @@ TEST_CASE("an end of the wire anywhere else is a truncation") {
     const std::size_t size = whole.client.put("some words").size();
     for (std::size_t cut = 0; cut <= size; ++cut) {
         engine_pair ends = connected();
-        const std::string wire = ends.client.put("some words") + ends.client.end();
+        std::string wire = ends.client.put("some words");
+        wire += ends.client.end();
         ends.server.feed(wire.substr(0, cut));
         CHECK(ends.server.feed_end() == -ECONNRESET);
         CHECK(ends.server->error() == tls::errc::truncated);
