@@ -1,7 +1,6 @@
 #include <ouro/net/session/lasting.hpp>
 
 #include <ouro/net/session/thrown.hpp>
-#include <ouro/net/session/tls_options.hpp>
 #include <ouro/net/tls/handshake.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/check.hpp>

@@ -31,6 +31,7 @@
 
 #include <ouro/net/bytes/reader.hpp>
 #include <ouro/net/connect.hpp>
+#include <ouro/net/session/tls_options.hpp>
 #include <ouro/net/socket_options.hpp>
 #include <ouro/net/stream.hpp>
 #include <ouro/runtime/result.hpp>
@@ -46,13 +47,13 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace ouro::net {
 
 namespace tls {
-class client_context;
 class session;
-}  // namespace tls
+}
 
 /// How a connection is kept.
 struct lasting_options {
@@ -154,9 +155,20 @@ protected:
 
     // For `dial`.
 
-    /// Puts what `dialling` has connected under TLS, with `host` at the other end. A null context
-    /// is default_tls_context(). Throws as that and tls_connect do.
-    task<stream> secure(task<stream> dialling, const tls::client_context* with, std::string host);
+    /// Connects to the host and port of `where`, or to the Unix socket at its path, if it has one.
+    /// When `with` wants TLS, that comes on top, and the certificate there must be for `name`, or
+    /// for the host when that is empty. Throws as net::connect, default_tls_context() and
+    /// tls_connect do.
+    template <class Address>
+    task<stream> reach(const Address& where, const connect_options& how, const tls_options& with,
+                       const std::string& name) {
+        const bool has_host = where.path.empty();
+        auto dialling = has_host ? net::connect(where.host, where.port, how)
+                                 : net::connect("unix:" + where.path, how);
+        if (!with.wanted()) return dialling;
+        return secure(std::move(dialling), with.context,
+                      name.empty() && has_host ? where.host : name);
+    }
 
     // For `establish` and `shake_hands`.
 
@@ -182,6 +194,8 @@ private:
     void set_out() noexcept;
     void leave_here() noexcept;
     void has_failed(std::error_code why) noexcept;
+    /// Puts what `dialling` connects under TLS. A null context is default_tls_context().
+    task<stream> secure(task<stream> dialling, const tls::client_context* with, std::string host);
     std::error_code cause_of(std::error_code why) noexcept;
     bool is_ending() const noexcept;
 

@@ -1,7 +1,6 @@
 #include <ouro/kv/memcached/connection/session.hpp>
 
 #include <ouro/kv/memcached/error.hpp>
-#include <ouro/net/connect.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/check.hpp>
 
@@ -119,13 +118,7 @@ void session::failed_once_more(std::error_code why) noexcept {
 bool session::is_refusal(std::error_code code) const noexcept { return !may_pass(code); }
 
 task<net::stream> session::dial(net::connect_options how) {
-    const address& to = options_.where;
-    auto dialling = to.path.empty() ? net::connect(to.host, to.port, how)
-                                    : net::connect("unix:" + to.path, how);
-    if (!options_.tls.wanted()) return dialling;
-    const std::string& name = options_.tls_name;
-    return secure(std::move(dialling), options_.tls.context,
-                  name.empty() && to.path.empty() ? to.host : name);
+    return reach(options_.where, how, options_.tls, options_.tls_name);
 }
 
 // The handshake.

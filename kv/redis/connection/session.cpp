@@ -3,7 +3,6 @@
 #include <ouro/kv/redis/connection/call.hpp>
 #include <ouro/kv/redis/error.hpp>
 #include <ouro/kv/redis/wire/decode.hpp>
-#include <ouro/net/connect.hpp>
 #include <ouro/net/session/tls_options.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/spawn.hpp>
@@ -194,13 +193,7 @@ void session::finished(std::error_code why) noexcept {
 bool session::is_refusal(std::error_code code) const noexcept { return !may_pass(code); }
 
 task<net::stream> session::dial(net::connect_options how) {
-    const address& to = options_.where;
-    auto dialling = to.path.empty() ? net::connect(to.host, to.port, how)
-                                    : net::connect("unix:" + to.path, how);
-    if (!options_.tls.wanted()) return dialling;
-    const std::string& name = options_.tls_name;
-    return secure(std::move(dialling), options_.tls.context,
-                  name.empty() && to.path.empty() ? to.host : name);
+    return reach(options_.where, how, options_.tls, options_.tls_name);
 }
 
 task<std::error_code> session::establish() {
