@@ -250,7 +250,7 @@ private:
 
 class layered final : public passage {
 public:
-    explicit layered(std::unique_ptr<layer> by) noexcept : layer_(std::move(by)) {}
+    explicit layered(std::shared_ptr<layer> by) noexcept : layer_(std::move(by)) {}
 
     /// What was there before takes the operations on the wire.
     void put_above(std::unique_ptr<passage> below) noexcept {
@@ -326,7 +326,7 @@ public:
     }
 
 private:
-    std::unique_ptr<layer> layer_;
+    std::shared_ptr<layer> layer_;
     std::unique_ptr<passage> below_;
     layered* layer_below_ = nullptr;  // the same, if it is one
     int fd_ = -1;
@@ -350,14 +350,18 @@ void inward::answer() noexcept {
 
 bool inward::step() noexcept {
     layer& on = of_.on_top();
-    if (on.ready()) {
-        if (what_ == what::lease) {
-            lend();
+    if (what_ == what::receive) {  // it tells by itself whether it is ready
+        const int taken = on.take(into_);
+        answer();
+        if (taken != -EAGAIN) {
+            over(taken);
             return false;
         }
-        const int taken = what_ == what::poll ? POLLIN : on.take(into_);
-        answer();
-        over(taken);
+    } else if (on.ready()) {
+        if (what_ == what::lease)
+            lend();
+        else
+            over(POLLIN);
         return false;
     }
     space_ = on.space();
@@ -376,8 +380,9 @@ bool inward::took(std::int32_t result) noexcept {
     }
     of_.on_top().received(static_cast<std::size_t>(result));
     OURO_ASSERT((result > 0 || of_.on_top().ready()) && "layer: an end that was received is ready");
+    const bool goes_on = !asked_->cancel_requested() || of_.on_top().ready();
     answer();
-    if (!asked_->cancel_requested() || of_.on_top().ready()) return true;
+    if (goes_on) return true;
     over(-ECANCELED);
     return false;
 }
@@ -465,7 +470,7 @@ void outward::over(std::int32_t result) noexcept {
 
 }  // namespace
 
-void stream::put_layer(std::unique_ptr<layer> on_top) {
+void stream::put_layer(std::shared_ptr<layer> on_top) {
     OURO_ASSERT(on_top && "stream: put_layer without a layer");
     if (!is_open()) throw_error(error_of(-EBADF));
     auto made = std::make_unique<layered>(std::move(on_top));

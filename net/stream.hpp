@@ -72,10 +72,11 @@ public:
 
     /// From now on everything that is received and sent here passes through `on_top`, and through
     /// what was put there before below that; see layer.hpp. For TLS and the like. Nothing may be in
-    /// flight. shutdown(half::send) then has each layer tell the other side, the uppermost first,
-    /// and does not wait for it; a stream that is closed meanwhile still does, if the peer reads.
-    /// On a closed stream this throws std::errc::bad_file_descriptor.
-    void put_layer(std::unique_ptr<layer> on_top);
+    /// flight. Who else has a share of the layer uses it on the stream's worker only.
+    /// shutdown(half::send) then has each layer tell the other side, the uppermost first, and does
+    /// not wait for it; a stream that is closed meanwhile still does, if the peer reads. On a
+    /// closed stream this throws std::errc::bad_file_descriptor.
+    void put_layer(std::shared_ptr<layer> on_top);
 
     /// For operations of one's own; see socket_ops.hpp.
     descriptor& handle() noexcept { return fd_; }

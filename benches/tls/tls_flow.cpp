@@ -9,7 +9,7 @@
 
 #include "examples/arguments.hpp"
 #include <ouro/net/server.hpp>
-#include <ouro/net/tls/handshake.hpp>
+#include <ouro/net/tls/handler.hpp>
 #include <ouro/runtime/run.hpp>
 
 #include <array>
@@ -52,15 +52,15 @@ task<> receive_blocks(net::stream& client) {
 }
 
 task<> serve(net::endpoint where, const net::tls::server_context& secrets, bool sends) {
-    auto move_blocks = [&secrets, sends](net::stream client) -> task<> {
-        auto made = co_await net::tls_accept(std::move(client), secrets);
+    auto move_blocks = [sends](net::stream client) -> task<> {
         if (sends)
-            co_await send_blocks(made.stream);
+            co_await send_blocks(client);
         else
-            co_await receive_blocks(made.stream);
+            co_await receive_blocks(client);
     };
     net::server front(where);
-    co_await front.serve(move_blocks);
+    net::tls_handler secured(secrets, move_blocks);
+    co_await front.serve(secured);
 }
 
 }  // namespace

@@ -9,7 +9,8 @@
 //     milliseconds and blocks, so a running server reloads in blocking(). What is wrong with one
 //     is thrown then, with its name, and a context that was running goes on as it was.
 //  2. A context is used by all workers. Each has a context of the library's of its own, made of the
-//     same parsed parts, so that no two workers meet at a lock or a count for a handshake.
+//     same parsed parts: what the library locks and counts in a handshake is no other worker's.
+//     They meet for moments only, to learn which parts are current, and at the keys of tickets.
 //  3. A connection keeps what it was made with: a reload changes those made later.
 //  4. What makes resumption possible is shared: the keys of tickets, by all workers and over
 //     reloads. A ticket that was given under other client authorities than now is not taken.

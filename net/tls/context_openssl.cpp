@@ -49,10 +49,8 @@ certificate_fault fault_of(int library_error) noexcept {
     }
 }
 
-void free_stack(STACK_OF(X509) * all) noexcept { sk_X509_free(all); }
-
 struct free_chain {
-    void operator()(STACK_OF(X509) * all) const noexcept { free_stack(all); }
+    void operator()(STACK_OF(X509) * all) const noexcept { sk_X509_free(all); }
 };
 
 /// The chain as the library takes it; what it holds is still the identity's.

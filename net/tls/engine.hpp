@@ -146,6 +146,7 @@ private:
 
     /// Where what the library writes during this call goes.
     void enter() noexcept { into_back_ = !front_.appended(front_sent_).empty(); }
+    bool ready_at_a_glance() const noexcept;
     outcome read(std::span<std::byte> into, std::size_t& n, bool peek) noexcept;
     bool write(std::span<const std::byte> clear) noexcept;
     outcome settle(int answer) noexcept;
@@ -181,6 +182,7 @@ private:
     std::uint8_t alert_sent_ = failure::no_alert;
     std::uint8_t first_bytes_ = 0;  // how many of the first two were looked at
     bool into_back_ = false;
+    bool keeps_buffer_ = false;  // the library does, to write from, behind what is not data
     bool done_ = false;
     bool no_memory_ = false;
     bool wire_ended_ = false;  // nothing more comes

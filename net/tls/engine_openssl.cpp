@@ -223,8 +223,7 @@ void engine::check_first(std::span<const std::byte> bytes) noexcept {
 
 std::span<std::byte> engine::space() noexcept {
     OURO_ASSERT(unread().empty() && "tls::engine: space() while something is left to be read");
-    // Behind a ticket or a key update it keeps a buffer to write from until something is written.
-    if (done_) SSL_free_buffers(ssl_.get());
+    if (done_ && std::exchange(keeps_buffer_, false)) SSL_free_buffers(ssl_.get());
     if (in_.capacity() < in_bytes_ || in_.capacity() > 2 * in_bytes_) {
         try {
             in_ = open_block();
@@ -251,17 +250,17 @@ void engine::received(std::size_t n) noexcept {
         in_bytes_ = rest_bytes;
     in_.append(n);
     if (first_bytes_ < 2) check_first(unread());
-    if (error_)
-        in_read_ = in_.used();
-    else if (done_)
-        ready();  // so that what it is to be answered with is pending
+    if (error_) in_read_ = in_.used();
+}
+
+/// True when it is, and need not be found out by decrypting.
+bool engine::ready_at_a_glance() const noexcept {
+    return error_ || ended_ || wire_ended_ || SSL_pending(ssl_.get()) > 0;
 }
 
 bool engine::ready() noexcept {
-    if (error_ || ended_ || wire_ended_) return true;
-    if (!done_) return false;
-    if (SSL_pending(ssl_.get()) > 0) return true;
-    if (unread().empty()) return false;
+    if (ready_at_a_glance()) return true;
+    if (!done_ || unread().empty()) return false;
     const clean_queue errors;
     std::byte one;
     std::size_t n = 0;
@@ -273,6 +272,7 @@ int engine::take(std::span<std::byte> into) noexcept {
     if (into.empty()) return 0;
     into = into.first(std::min<std::size_t>(into.size(), INT_MAX));
     const clean_queue errors;
+    if (!ready_at_a_glance() && unread().empty()) return -EAGAIN;
     std::size_t taken = 0;
     while (taken < into.size() && !error_ && !ended_) {
         std::size_t n = 0;
@@ -289,6 +289,7 @@ engine::outcome engine::read(std::span<std::byte> into, std::size_t& n, bool pee
     enter();
     for (;;) {
         const std::size_t before = unread().size();
+        const unsigned messages = quiet_messages_;
         const int answer = peek ? SSL_peek_ex(ssl_.get(), into.data(), into.size(), &n)
                                 : SSL_read_ex(ssl_.get(), into.data(), into.size(), &n);
         const outcome came = settle(answer);
@@ -298,7 +299,10 @@ engine::outcome engine::read(std::span<std::byte> into, std::size_t& n, bool pee
             return outcome::failed;
         }
         if (!held_back_.appended().empty()) send_held_back();
-        if (came != outcome::more || unread().empty()) return came;
+        if (came != outcome::more) return came;
+        // It stops behind each message, and may have the next one of that record by then.
+        if (quiet_messages_ != messages) continue;
+        if (unread().empty()) return came;
         if (unread().size() == before) {
             fail(errc::protocol, "the library does not go on");
             return outcome::failed;
@@ -457,7 +461,10 @@ void engine::saw_message(bool written, int type, const unsigned char* bytes,
                          std::size_t n) noexcept {
     if (type == SSL3_RT_HEADER) {
         if (written) ++records_sent_;
-    } else if (type == SSL3_RT_ALERT && n >= 2) {
+        return;
+    }
+    if (type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT) keeps_buffer_ = true;
+    if (type == SSL3_RT_ALERT && n >= 2) {
         if (bytes[0] == SSL3_AL_FATAL)
             (written ? alert_sent_ : alert_received_) = bytes[1];
         else if (written && done_ && bytes[1] != SSL_AD_CLOSE_NOTIFY)

@@ -1,6 +1,5 @@
 #include <ouro/net/tls/handshake.hpp>
 
-#include <ouro/net/layer.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/clock.hpp>
 #include <ouro/runtime/engine/executor.hpp>
@@ -12,24 +11,6 @@
 namespace ouro::net {
 namespace tls {
 namespace {
-
-/// The engine as a stream's layer, while sessions ask it.
-class shared_engine final : public layer {
-public:
-    explicit shared_engine(std::shared_ptr<engine> by) noexcept : by_(std::move(by)) {}
-
-    int take(std::span<std::byte> into) noexcept override { return by_->take(into); }
-    bool ready() noexcept override { return by_->ready(); }
-    std::span<std::byte> space() noexcept override { return by_->space(); }
-    void received(std::size_t n) noexcept override { by_->received(n); }
-    int put(std::span<const iovec> from) noexcept override { return by_->put(from); }
-    std::span<const std::byte> pending() const noexcept override { return by_->pending(); }
-    void sent(std::size_t n) noexcept override { by_->sent(n); }
-    void end() noexcept override { by_->end(); }
-
-private:
-    std::shared_ptr<engine> by_;
-};
 
 semaphore& limit_of(const handshake_options& options) noexcept {
     static thread_local semaphore own(handshakes_at_once_max);
@@ -104,7 +85,7 @@ task<secured> shake_hands(stream wire, std::shared_ptr<engine> by, handshake_opt
     }
     session made(by);
     figures.count_done(made.info().resumed, clock::exact_now() - begin);
-    wire.put_layer(std::make_unique<shared_engine>(std::move(by)));
+    wire.put_layer(std::move(by));
     co_return secured(std::move(wire), std::move(made));
 }
 

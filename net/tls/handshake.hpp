@@ -54,7 +54,7 @@ struct handshake_options {
 inline constexpr std::size_t handshakes_at_once_max = 64;
 
 /// What can be asked about a stream under TLS, by the worker that it belongs to. Copies ask the
-/// same; it may outlive the stream, and then keeps about 20 KB.
+/// same; it may outlive the stream, and then keeps about 16 KB.
 class session {
 public:
     session() noexcept = default;
