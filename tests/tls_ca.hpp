@@ -2,15 +2,13 @@
 #pragma once
 
 #include <ouro/net/tls/context.hpp>
+#include <ouro/tests/temporary_folder.hpp>
 
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include <array>
-#include <atomic>
-#include <filesystem>
+#include <cstddef>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -49,9 +47,6 @@ struct tls_certificate {
 class tls_ca {
 public:
     explicit tls_ca(const std::string& name = "Test CA") {
-        std::string path = (std::filesystem::temp_directory_path() / "ouro-ca-XXXXXX").string();
-        if (!::mkdtemp(path.data())) throw std::runtime_error("tls_ca: no temporary folder");
-        folder_ = path;
         openssl({"req",
                  "-x509",
                  "-new",
@@ -73,16 +68,12 @@ public:
                  "-addext",
                  "keyUsage=critical,keyCertSign,cRLSign"});
     }
-    ~tls_ca() {
-        std::error_code ignored;
-        std::filesystem::remove_all(folder_, ignored);
-    }
     tls_ca(const tls_ca&) = delete;
     tls_ca& operator=(const tls_ca&) = delete;
 
     /// Whom to trust, as a file.
     std::string ca_file() const { return file("ca.pem"); }
-    std::string file(const std::string& name) const { return (folder_ / name).string(); }
+    std::string file(const std::string& name) const { return folder_.file(name); }
 
     /// Makes a certificate and its key. Throws std::runtime_error with what openssl said.
     net::tls::identity issue(const tls_certificate& wanted) const {
@@ -164,7 +155,7 @@ private:
             throw std::runtime_error("openssl " + arguments.front() + ": " + read(log));
     }
 
-    std::filesystem::path folder_;
+    temporary_folder folder_;
 };
 
 /// One for the whole program.

@@ -5,35 +5,20 @@ slow, so they must do the same.
 """
 
 import concurrent.futures
-import contextlib
 import json
 import select
 import socket
 import subprocess
 import sys
 
-from faulty_servers import unused_port
+from servers import TIMEOUT, server
 
 FOLDER = sys.argv[1]
-TIMEOUT = 60
 LINE = b"%060d\r\n"
 
 
-@contextlib.contextmanager
 def floor(name):
-    port = unused_port()
-    server = subprocess.Popen([f"{FOLDER}/{name}", str(port)])
-    try:
-        while True:  # until it listens, or has ended
-            assert server.poll() is None, f"{name} ended with {server.returncode}"
-            with contextlib.suppress(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT).close()
-                break
-        yield port
-        assert server.poll() is None, f"{name} ended with {server.returncode}"
-    finally:
-        server.kill()
-        server.wait(timeout=TIMEOUT)
+    return server(f"{FOLDER}/{name}", "PORT")
 
 
 def load(name, port, *options):

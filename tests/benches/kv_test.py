@@ -13,9 +13,9 @@ import tempfile
 import threading
 
 from faulty_servers import unused_port
+from servers import TIMEOUT, server
 
 FOLDER = sys.argv[1]
-TIMEOUT = 60
 KEYS = ["work", "requests", "wall_ns", "cpu_ns", "requests_per_second", "p50_us", "p99_us"]
 PASSES = 500  # pieces of what the server says, before one is altered
 REDIS_WORKS = ["redis_get_64", "redis_get_1", "redis_pipeline_1000", "redis_set_64"]
@@ -23,32 +23,21 @@ MEMCACHED_WORKS = ["memcached_get_64", "memcached_get_1"]
 
 
 @contextlib.contextmanager
-def server(name, *options):
-    """A real server; yields its port."""
-    port = unused_port()
-    with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen([name, *(each.format(port=port) for each in options)],
-                                   cwd=folder, stdout=subprocess.DEVNULL)  # fmt: skip
-        try:
-            while True:  # until it listens, or has ended
-                assert process.poll() is None, f"{name} ended with {process.returncode}"
-                with contextlib.suppress(ConnectionRefusedError):
-                    socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT).close()
-                    break
-            yield port
-        finally:
-            process.kill()
-            process.wait(timeout=TIMEOUT)
+def fresh(*command):
+    """A real server, which has a folder of its own; yields its port."""
+    with tempfile.TemporaryDirectory() as folder, \
+            server(*command, cwd=folder, stdout=subprocess.DEVNULL) as port:
+        yield port
 
 
 def redis():
-    return server("redis-server", "--port", "{port}", "--bind", "127.0.0.1", "--save", "",
-                  "--appendonly", "no")  # fmt: skip
+    return fresh("redis-server", "--port", "PORT", "--bind", "127.0.0.1", "--save", "",
+                 "--appendonly", "no")  # fmt: skip
 
 
 def memcached():
-    return server("memcached", "-l", "127.0.0.1", "-p", "{port}", "-U", "0", "-t", "1",
-                  "-u", "nobody")  # fmt: skip
+    return fresh("memcached", "-l", "127.0.0.1", "-p", "PORT", "-U", "0", "-t", "1",
+                 "-u", "nobody")  # fmt: skip
 
 
 def answers(setup, reply):

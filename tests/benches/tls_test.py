@@ -14,10 +14,9 @@ import sys
 import tempfile
 import threading
 
-from faulty_servers import unused_port
+from servers import TIMEOUT, server
 
 FOLDER = sys.argv[1]
-TIMEOUT = 60
 
 
 def certificate(folder):
@@ -26,24 +25,6 @@ def certificate(folder):
                     "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
                     "-subj", "/CN=localhost"], check=True, capture_output=True)  # fmt: skip
     return cert, key
-
-
-@contextlib.contextmanager
-def server(*command):
-    """A server that takes its port in place of PORT; yields the port."""
-    port = unused_port()
-    process = subprocess.Popen([each.replace("PORT", str(port)) for each in command])
-    try:
-        while True:  # until it listens, or has ended
-            assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
-            with contextlib.suppress(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT).close()
-                break
-        yield port
-        assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
-    finally:
-        process.kill()
-        process.wait(timeout=TIMEOUT)
 
 
 @contextlib.contextmanager

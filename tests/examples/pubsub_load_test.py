@@ -1,23 +1,13 @@
 """The load generator finds every message, at a fixed rate and as fast as possible."""
 
-import json
-import subprocess
+import functools
 import sys
-import tempfile
 
-from servers import Peer, free_port, running
+from servers import free_port, pubsub_load, running
 
 EXAMPLES = sys.argv[1]
 REACTOR = sys.argv[2]
-
-
-def load(port, *options):
-    with tempfile.NamedTemporaryFile(suffix=".json") as figures:
-        run = subprocess.run(
-            [f"{EXAMPLES}/pubsub_load", "--connect", f"127.0.0.1:{port}", "--json", figures.name,
-             *options], capture_output=True, text=True, timeout=60)
-        text = open(figures.name).read()
-    return run, json.loads(text) if text else None
+load = functools.partial(pubsub_load, EXAMPLES)
 
 
 def main():

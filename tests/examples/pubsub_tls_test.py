@@ -1,7 +1,7 @@
 """The pub/sub server and its load generator under TLS, with python's ssl as another client."""
 
 import contextlib
-import json
+import functools
 import os
 import signal
 import ssl
@@ -10,11 +10,12 @@ import sys
 import tempfile
 import threading
 
-from servers import (TIMEOUT, Peer, free_port, make_certificate, open_descriptors, running,
-                     wait_until)
+from servers import (TIMEOUT, Peer, free_port, make_certificate, open_descriptors, pubsub_load,
+                     running, wait_until)
 
 EXAMPLES = sys.argv[1]
 REACTOR = sys.argv[2]
+load = functools.partial(pubsub_load, EXAMPLES)
 
 
 def server(certificate, *options):
@@ -149,15 +150,6 @@ def check_client_certificates(folder, certificate):
                       "--publishers", "2", "--subscribers", "3", "--seconds", "1")
         assert run.returncode == 0, run.stdout + run.stderr
     assert "the peer's certificate is not to be trusted" in process.report, process.report
-
-
-def load(port, *options):
-    with tempfile.NamedTemporaryFile(suffix=".json") as figures:
-        run = subprocess.run(
-            [f"{EXAMPLES}/pubsub_load", "--connect", f"127.0.0.1:{port}", "--json", figures.name,
-             *options], capture_output=True, text=True, timeout=60)
-        text = open(figures.name).read()
-    return run, json.loads(text) if text else None
 
 
 def check_load(port, certificate):

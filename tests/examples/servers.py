@@ -1,10 +1,12 @@
 """Starting and ending the example servers, and talking to them: for the tests in this folder."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 TIMEOUT = 20
@@ -46,6 +48,16 @@ def make_certificate(folder, name, *more):
                     f"subjectAltName=DNS:{name},IP:127.0.0.1", *more],
                    check=True, capture_output=True)
     return files
+
+
+def pubsub_load(examples, port, *options):
+    """Runs the load generator: how it ended, and its figures, if it has any."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as figures:
+        run = subprocess.run(
+            [f"{examples}/pubsub_load", "--connect", f"127.0.0.1:{port}", "--json", figures.name,
+             *options], capture_output=True, text=True, timeout=60)
+        text = open(figures.name).read()
+    return run, json.loads(text) if text else None
 
 
 class Peer:

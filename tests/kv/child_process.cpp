@@ -84,18 +84,6 @@ int connected(int domain, const sockaddr* address, socklen_t length) {
 
 }  // namespace
 
-temporary_folder::temporary_folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "ouro-").string();
-    name += std::string(6, 'X');  // mkdtemp fills in the last six
-    if (!::mkdtemp(name.data())) fail("mkdtemp");
-    path_ = name;
-}
-
-temporary_folder::~temporary_folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-}
-
 child_process::child_process(const std::vector<std::string>& command, const std::string& log) {
     std::vector<char*> words;
     for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));

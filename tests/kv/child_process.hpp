@@ -1,31 +1,15 @@
-// child_process.hpp: programs that a test starts, and what they need: folders, ports, patience.
+// child_process.hpp: programs that a test starts, and what they need: ports, patience.
 #pragma once
 
 #include <sys/types.h>
 
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
 namespace ouro {
-
-/// A fresh folder below the system's temporary one, removed with everything in it at the end.
-class temporary_folder {
-public:
-    temporary_folder();
-    ~temporary_folder();
-    temporary_folder(const temporary_folder&) = delete;
-    temporary_folder& operator=(const temporary_folder&) = delete;
-
-    std::string file(const std::string& name) const { return (path_ / name).string(); }
-    const std::filesystem::path& path() const noexcept { return path_; }
-
-private:
-    std::filesystem::path path_;
-};
 
 /// A running program; killed at the end. The kernel kills it, too, when the thread that started it
 /// is gone, so that a test which crashes leaves nothing behind: start it on a thread that stays.

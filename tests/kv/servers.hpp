@@ -13,6 +13,7 @@
 #pragma once
 
 #include <ouro/tests/kv/child_process.hpp>
+#include <ouro/tests/temporary_folder.hpp>
 
 #include <cstdint>
 #include <initializer_list>

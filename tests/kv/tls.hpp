@@ -7,6 +7,7 @@
 #include <ouro/tests/tls_ca.hpp>
 
 #include <string>
+#include <string_view>
 
 namespace ouro::testing {
 
@@ -29,6 +30,11 @@ inline net::tls::client_options trusting_options() {
     net::tls::client_options made;
     made.ca_file = shared_tls_ca().ca_file();
     return made;
+}
+
+/// How to reach a server that has these.
+inline std::string tls_url_of(const redis_server& server) {
+    return "rediss://" + server.peer_address();
 }
 
 /// Trusts these servers, and has no certificate of its own.

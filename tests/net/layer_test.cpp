@@ -1,12 +1,9 @@
 #include <ouro/net/layer.hpp>
 
 #include "kernel_streams.hpp"
-#include "sockets.hpp"
+#include "talking.hpp"
 #include "toy_layer.hpp"
-#include <ouro/net/bytes/block_reader.hpp>
-#include <ouro/net/bytes/reader.hpp>
 #include <ouro/net/bytes/writer.hpp>
-#include <ouro/net/relay.hpp>
 #include <ouro/net/stream_pair.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
@@ -22,14 +19,6 @@ using namespace ouro::net;
 using namespace std::chrono_literals;
 
 namespace {
-
-std::string text_of(std::size_t size) {
-    std::string text;
-    for (std::size_t i = 0; text.size() < size; ++i) text += "line " + std::to_string(i) + '\n';
-    text.resize(size);
-    if (size > 0) text.back() = '\n';
-    return text;
-}
 
 toy_layer& put_toy(stream& on) {
     auto made = std::make_unique<toy_layer>();
@@ -53,93 +42,14 @@ layered_pair make_layered() {
     return made;
 }
 
-task<> send_and_end(stream& to, std::string text) {
-    co_await to.send_all(text);
-    CHECK(to.shutdown(half::send));
-}
-
-task<> write_and_end(stream& to, const std::string& text) {
-    writer out(to);
-    for (std::size_t at = 0; at < text.size(); at += 10) {
-        CHECK(out.write(text.substr(at, 5)));
-        if (at + 5 < text.size()) CHECK(out.write(chunk::copy_of(text.substr(at + 5, 5))));
-    }
-    co_await out.close();
-    CHECK(to.shutdown(half::send));
-}
-
-task<std::string> read_all_lines(stream& from) {
-    reader in(from);
-    std::string all;
-    for (;;) {
-        const auto line = co_await in.read_line();
-        if (!line) co_return all;
-        all += *line;
-        all += '\n';
-    }
-}
-
-task<std::string> read_all_blocks(stream& from) {
-    block_reader in(from);
-    std::string all;
-    while (chunk line = co_await in.read_line()) all += line.text();
-    co_return all;
-}
-
-task<std::string> receive_lent(stream& from) {
-    std::string all;
-    for (;;) {
-        const lease got = co_await from.recv();
-        if (got.empty()) co_return all;
-        all.append(reinterpret_cast<const char*>(got.data().data()), got.size());
-    }
-}
-
-task<std::error_code> receive_error(stream& from) {
-    std::array<std::byte, 8> space;
-    const auto got = co_await as_result(from.recv(space));
-    co_return got.error();
-}
-
-using way_to_receive = task<std::string> (*)(stream&);
-
-/// Written on one end, read on the other, both ways at once.
 task<> both_ways(std::size_t size, way_to_receive receive) {
     layered_pair ends = make_layered();
-    const std::string there = text_of(size), back = text_of(size / 2);
-    std::string came_there, came_back;
-    auto talk = [&](scope& tasks) -> task<> {
-        tasks.spawn(write_and_end, std::ref(ends.a), std::cref(there));
-        tasks.spawn(send_and_end, std::ref(ends.b), back);
-        came_there = co_await receive(ends.b);
-        came_back = co_await receive(ends.a);
-    };
-    co_await with_scope(talk);
-    CHECK(came_there == there);
-    CHECK(came_back == back);
+    co_await talk_both_ways(ends.a, ends.b, size, receive);
 }
 
-/// client == a | relay | b ── server: the layers end at the relay.
 task<> through_relay(std::size_t size) {
     layered_pair outside = make_layered();
-    auto [inside, server] = stream_pair();
-    const std::string question = text_of(size), answer = text_of(size / 3);
-    std::string asked, answered;
-    relay_totals totals;
-    auto talk = [&](scope& tasks) -> task<> {
-        tasks.spawn(send_and_end, std::ref(outside.a), question);
-        tasks.spawn(send_and_end, std::ref(server), answer);
-        auto receive = [](stream& from, std::string& into) -> task<> {
-            into = co_await receive_all(from);
-        };
-        tasks.spawn(receive, std::ref(server), std::ref(asked));
-        tasks.spawn(receive, std::ref(outside.a), std::ref(answered));
-        totals = co_await relay(outside.b, inside);
-    };
-    co_await with_scope(talk);
-    CHECK(asked == question);
-    CHECK(answered == answer);
-    CHECK(totals.forward == question.size());
+    co_await talk_through_relay(outside.a, outside.b, size);
 }
 
 /// A layer on top of another.
@@ -329,11 +239,8 @@ OURO_TEST_IO("nothing is sent behind the end, and a stream may be closed right b
 
 OURO_TEST_IO("a stream whose peer does not read can be closed with an end pending") {
     layered_pair ends = make_layered();
-    ends.a.set_send_buffer_bytes(4096);
     const std::string much(1'000'000, 'm');
-    const auto sent = co_await as_result(timeout(1ms, ends.a.send_all(much)));
-    CHECK(sent.error() == errc::timed_out);
-    CHECK(ends.a.shutdown(half::send));
+    co_await end_behind_a_full_socket(ends.a, much);
     co_await settle();
     co_await ends.a.close();
     CHECK(!ends.a.is_open());
@@ -341,11 +248,8 @@ OURO_TEST_IO("a stream whose peer does not read can be closed with an end pendin
 
 OURO_TEST_IO("an end behind a full socket reaches a peer that reads late") {
     layered_pair ends = make_layered();
-    ends.a.set_send_buffer_bytes(4096);
     const std::string much(1'000'000, 'm');
-    const auto sent = co_await as_result(timeout(1ms, ends.a.send_all(much)));
-    CHECK(sent.error() == errc::timed_out);
-    CHECK(ends.a.shutdown(half::send));
+    co_await end_behind_a_full_socket(ends.a, much);
     co_await ends.a.close();
     for (int turns = 0; turns < 50; ++turns) co_await yield();
     const std::string came = co_await receive_all(ends.b);

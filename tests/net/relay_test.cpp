@@ -1,6 +1,6 @@
 #include <ouro/net/relay.hpp>
 
-#include "sockets.hpp"
+#include "talking.hpp"
 #include <ouro/net/stream_pair.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/engine/frame_pool.hpp>
@@ -52,11 +52,6 @@ way make_way() {
     std::tie(made.client, made.a) = stream_pair();
     std::tie(made.b, made.server) = stream_pair();
     return made;
-}
-
-task<> send_and_end(stream& to, std::string text) {
-    co_await to.send_all(text);
-    CHECK(to.shutdown(half::send));
 }
 
 task<std::error_code> relay_error(way& over, relay_totals& totals) {

@@ -15,6 +15,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -268,6 +269,26 @@ TEST_CASE("spawn_anywhere spreads tasks evenly") {
     block_on(body(), {.workers = 4});
 }
 
+/// Makes so many calls at once, each on the worker that is least loaded by then, and cancels them
+/// when all have chosen; who got how many of them.
+task<std::array<int, 4>> call_the_least_loaded(int count, std::function<void()> then) {
+    std::array<int, 4> per_worker{};
+    auto call = [&]() -> task<> {
+        const unsigned there = least_loaded_worker();
+        ++per_worker[there];
+        co_await call_on(there, forever);
+    };
+    auto many = [&](scope& tasks) -> task<> {
+        for (int i = 0; i < count; ++i) tasks.spawn(call);
+        while (std::accumulate(per_worker.begin(), per_worker.end(), 0) < count) co_await yield();
+        then();
+        tasks.cancel();
+    };
+    co_await with_scope(many);
+    CHECK(per_worker[0] == 0);  // the calling worker has all those that wait
+    co_return per_worker;
+}
+
 TEST_CASE("calls on the least loaded worker spread, chosen all at once or one after the other") {
     auto chosen_first = []() -> task<> {
         std::array<int, 4> per_worker{};
@@ -277,20 +298,8 @@ TEST_CASE("calls on the least loaded worker spread, chosen all at once or one af
     };
     block_on(chosen_first(), {.workers = 4});
     auto chosen_when_made = []() -> task<> {
-        std::array<int, 4> per_worker{};
-        auto call = [&]() -> task<> {
-            const unsigned there = least_loaded_worker();
-            ++per_worker[there];
-            co_await call_on(there, forever);
-        };
-        auto many = [&](scope& tasks) -> task<> {
-            for (int i = 0; i < 40; ++i) tasks.spawn(call);
-            while (std::accumulate(per_worker.begin(), per_worker.end(), 0) < 40) co_await yield();
-            tasks.cancel();
-        };
-        co_await with_scope(many);
-        // The calling worker has the forty that wait.
-        CHECK(per_worker[0] == 0);
+        const std::function<void()> nothing = [] {};
+        const auto per_worker = co_await call_the_least_loaded(40, nothing);
         for (unsigned worker = 1; worker < 4; ++worker) {
             CAPTURE(per_worker[worker]);
             CHECK((per_worker[worker] >= 12 && per_worker[worker] <= 15));
@@ -313,21 +322,9 @@ TEST_CASE("calls that are on the way to a worker count there") {
         // What arrives at these two lies in their mailboxes.
         remote_task second = spawn_on(2, block), third = spawn_on(3, block);
         while (blocked < 2) co_await yield();
-        std::array<int, 4> per_worker{};
-        auto call = [&]() -> task<> {
-            const unsigned there = least_loaded_worker();
-            ++per_worker[there];
-            co_await call_on(there, forever);
-        };
-        auto many = [&](scope& tasks) -> task<> {
-            for (int i = 0; i < 36; ++i) tasks.spawn(call);
-            while (std::accumulate(per_worker.begin(), per_worker.end(), 0) < 36) co_await yield();
-            released = true;
-            tasks.cancel();
-        };
-        co_await with_scope(many);
-        CHECK(per_worker[0] == 0);  // it has the 36 that wait
-        CHECK(per_worker[1] > 0);   // once each of the others had ten, too
+        const std::function<void()> release = [&] { released = true; };
+        const auto per_worker = co_await call_the_least_loaded(36, release);
+        CHECK(per_worker[1] > 0);  // once each of the others had ten, too
         for (remote_task& each : ten) each.cancel();
     };
     block_on(body(), {.workers = 4});

@@ -84,6 +84,17 @@ private:
     std::error_code why_;
 };
 
+/// Uses a client that was used before, from when on memory is short.
+template <task<> (*use)(client&)>
+task<> short_of_memory() {
+    client db = co_await warm_client();
+    begin_shortage();
+    attempt one;
+    co_await one.run(use(db));
+    co_await expect_alive(db);
+    one.check();
+}
+
 task<> open_and_ask() {
     begin_shortage();
     client db = co_await client::connect(url_of(shared_redis()), quickly());
@@ -130,29 +141,11 @@ task<> use_many_types(client& db) {
     expect(raw.size() == 3, "another list");
 }
 
-task<> types() {
-    client db = co_await warm_client();
-    begin_shortage();
-    attempt one;
-    co_await one.run(use_many_types(db));
-    co_await expect_alive(db);
-    one.check();
-}
-
 task<> set_much(client& db) {
     const std::string value(40'000, 'm');
     co_await db.set("large", value);
     const text got = co_await db.get("large");
     expect(got == value, "another value");
-}
-
-task<> large_values() {
-    client db = co_await warm_client();
-    begin_shortage();
-    attempt one;
-    co_await one.run(set_much(db));
-    co_await expect_alive(db);
-    one.check();
 }
 
 task<> batch(client& db) {
@@ -164,30 +157,12 @@ task<> batch(client& db) {
     expect(a.get() == "s" && b.get() == long_value && c.get() == 1, "other values");
 }
 
-task<> pipelines() {
-    client db = co_await warm_client();
-    begin_shortage();
-    attempt one;
-    co_await one.run(batch(db));
-    co_await expect_alive(db);
-    one.check();
-}
-
 task<> transact(client& db) {
     auto queued = db.transaction();
     auto a = queued.get("long");
     auto b = queued.incr("count");
     co_await queued.exec();
     expect(a.get() == long_value && b.get() == 1, "other values");
-}
-
-task<> transactions() {
-    client db = co_await warm_client();
-    begin_shortage();
-    attempt one;
-    co_await one.run(transact(db));
-    co_await expect_alive(db);
-    one.check();
 }
 
 task<> watch_and_lease(client& db) {
@@ -201,15 +176,6 @@ task<> watch_and_lease(client& db) {
     expect(popped.has_value(), "nothing popped");
 }
 
-task<> leases() {
-    client db = co_await warm_client();
-    begin_shortage();
-    attempt one;
-    co_await one.run(watch_and_lease(db));
-    co_await expect_alive(db);
-    one.check();
-}
-
 task<> run_scripts(client& db) {
     redis::script twice("return ARGV[1] * 2");
     const int four = co_await twice.run<int>(db, "short", 2);
@@ -218,15 +184,6 @@ task<> run_scripts(client& db) {
     std::size_t found = 0;
     while (auto key = co_await keys.next()) ++found;
     expect(found >= 1, "no key");
-}
-
-task<> scripts() {
-    client db = co_await warm_client();
-    begin_shortage();
-    attempt one;
-    co_await one.run(run_scripts(db));
-    co_await expect_alive(db);
-    one.check();
 }
 
 task<> hear(client& db) {
@@ -241,15 +198,6 @@ task<> hear(client& db) {
     co_await sub.close();
 }
 
-task<> subscriptions() {
-    client db = co_await warm_client();
-    begin_shortage();
-    attempt one;
-    co_await one.run(hear(db));
-    co_await expect_alive(db);
-    one.check();
-}
-
 task<> look_twice(client& db) {
     redis::cache near = co_await redis::cache::on(db);
     for (int i = 0; i < 2; ++i) {
@@ -259,15 +207,6 @@ task<> look_twice(client& db) {
     const auto many = co_await near.mget({"short", "long"});
     expect(many.size() == 2, "other values");
     co_await near.close();
-}
-
-task<> caches() {
-    client db = co_await warm_client();
-    begin_shortage();
-    attempt one;
-    co_await one.run(look_twice(db));
-    co_await expect_alive(db);
-    one.check();
 }
 
 // Sentinels: a master and the one that knows it, on a thread of their own.
@@ -333,17 +272,17 @@ task<> ask_a_master() {
 const work clients[] = {
     {"connect", open_and_ask, 50},
     {"tasks that share a connection", share_a_connection, 5},
-    {"hashes, lists, raw replies", types, 10},
-    {"a large value", large_values, 3},
-    {"pipeline", pipelines, 5},
-    {"transaction", transactions, 5},
-    {"WATCH, blocking commands", leases, 50},
-    {"script, scan", scripts, 5},
+    {"hashes, lists, raw replies", short_of_memory<use_many_types>, 10},
+    {"a large value", short_of_memory<set_much>, 3},
+    {"pipeline", short_of_memory<batch>, 5},
+    {"transaction", short_of_memory<transact>, 5},
+    {"WATCH, blocking commands", short_of_memory<watch_and_lease>, 50},
+    {"script, scan", short_of_memory<run_scripts>, 5},
 };
 
 const work others[] = {
-    {"subscriber", subscriptions, 10},
-    {"cache", caches, 20},
+    {"subscriber", short_of_memory<hear>, 10},
+    {"cache", short_of_memory<look_twice>, 20},
 };
 
 const work guided[] = {

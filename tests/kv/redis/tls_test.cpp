@@ -31,8 +31,6 @@ redis_server& shared_server() {
     return server;
 }
 
-std::string tls_url_of(const redis_server& server) { return "rediss://" + server.peer_address(); }
-
 redis::client_options with(const net::tls::client_context& context,
                            std::string_view server_name = {}) {
     redis::client_options made;

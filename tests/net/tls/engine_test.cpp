@@ -21,23 +21,8 @@ std::string text_of(std::size_t size) {
     return text;
 }
 
-server_context& answers() {
-    static server_context made(serving());
-    return made;
-}
-/// Without sessions, so that each handshake is a whole one.
-client_options asking() {
-    client_options made = trusting();
-    made.sessions_max = 0;
-    return made;
-}
-client_context& asks() {
-    static client_context made(asking());
-    return made;
-}
-
 /// Two that have shaken hands.
-engine_pair connected(const client_context& client = asks(),
+engine_pair connected(const client_context& client = asks_anew(),
                       const server_context& server = answers()) {
     engine_pair made(client, server);
     made.talk();
@@ -45,9 +30,9 @@ engine_pair connected(const client_context& client = asks(),
     return made;
 }
 
-client_context& asks_1_2() {
-    static client_context made([] {
-        client_options options = asking();
+const client_context& asks_1_2() {
+    static const client_context made([] {
+        client_options options = asking_anew();
         options.protocol.max = tls::version::tls1_2;
         return options;
     }());
@@ -84,7 +69,7 @@ std::string put_gathered(half_of_pair& from, const std::vector<std::string>& par
 }  // namespace
 
 TEST_CASE("what is put while a long ticket is on its way follows once it has come") {
-    client_options options = asking();
+    client_options options = asking_anew();
     options.certificate = shared_tls_ca().issue({.common_name = "long-ticket"});
     const client_context with(options);
     library_end server({.side = side::server, .record_bytes = 512});
@@ -122,7 +107,7 @@ TEST_CASE("what is put while a long ticket is on its way follows once it has com
 }
 
 TEST_CASE("two engines shake hands and talk") {
-    for (client_context* each : {&asks(), &asks_1_2()}) {
+    for (const client_context* each : {&asks_anew(), &asks_1_2()}) {
         engine_pair ends(*each, answers());
         CHECK(!ends.client->handshake_done());
         ends.talk();
@@ -134,7 +119,7 @@ TEST_CASE("two engines shake hands and talk") {
 }
 
 TEST_CASE("engines stand single bytes, and pieces of every small size") {
-    for (client_context* each : {&asks(), &asks_1_2()}) {
+    for (const client_context* each : {&asks_anew(), &asks_1_2()}) {
         for (std::size_t piece = 1; piece <= 30; ++piece) {
             engine_pair ends(*each, answers());
             ends.talk(piece);
@@ -145,7 +130,7 @@ TEST_CASE("engines stand single bytes, and pieces of every small size") {
 }
 
 TEST_CASE("a handshake can be cut anywhere") {
-    for (client_context* each : {&asks(), &asks_1_2()}) {
+    for (const client_context* each : {&asks_anew(), &asks_1_2()}) {
         std::size_t longest = 1;
         for (std::size_t cut = 1; cut < longest || cut == 1; ++cut) {
             engine_pair ends(*each, answers());
@@ -158,7 +143,7 @@ TEST_CASE("a handshake can be cut anywhere") {
 }
 
 TEST_CASE("records can be cut anywhere") {
-    for (client_context* each : {&asks(), &asks_1_2()}) {
+    for (const client_context* each : {&asks_anew(), &asks_1_2()}) {
         engine_pair ends = connected(*each);
         const std::string text = text_of(300);
         for (std::size_t cut = 0; cut < 360; ++cut) {
@@ -172,7 +157,7 @@ TEST_CASE("records can be cut anywhere") {
 }
 
 TEST_CASE("what comes right behind a handshake is not lost") {
-    engine_pair ends(asks(), answers());
+    engine_pair ends(asks_anew(), answers());
     ends.client.step();
     ends.server.feed(ends.client.drain());
     ends.client.feed(ends.server.drain());
@@ -205,7 +190,7 @@ TEST_CASE("a put takes no more than its limit") {
 }
 
 TEST_CASE("each side ends by itself") {
-    for (client_context* each : {&asks(), &asks_1_2()}) {
+    for (const client_context* each : {&asks_anew(), &asks_1_2()}) {
         engine_pair ends = connected(*each);
         std::string wire = ends.client.put("last words");
         wire += ends.client.end();
@@ -242,7 +227,7 @@ TEST_CASE("an end of the wire anywhere else is a truncation") {
 }
 
 TEST_CASE("a handshake that is cut off anywhere is a truncation") {
-    for (client_context* each : {&asks(), &asks_1_2()}) {
+    for (const client_context* each : {&asks_anew(), &asks_1_2()}) {
         engine_pair whole(*each, answers());
         whole.client.step();
         const std::string hello = whole.client.drain();
@@ -320,7 +305,7 @@ TEST_CASE("plaintext where TLS was expected is told as that") {
         server.feed(text, 1);
         CHECK(server->error() == tls::errc::not_tls);
         CHECK(server.drain().empty());
-        half_of_pair client(asks().make_engine("localhost"));
+        half_of_pair client(asks_anew().make_engine("localhost"));
         client.step();
         client.drain();
         client.feed(text);
@@ -445,7 +430,7 @@ TEST_CASE("a renegotiation is refused, and the connection goes on") {
 }
 
 TEST_CASE("a hello in records of one byte is understood") {
-    engine_pair ends(asks(), answers());
+    engine_pair ends(asks_anew(), answers());
     ends.client.step();
     const std::string hello = ends.client.drain();
     std::string cut;

@@ -38,6 +38,21 @@ inline client_options trusting(std::string ca_file = shared_tls_ca().ca_file()) 
     return made;
 }
 
+inline const server_context& answers() {
+    static const server_context made(serving());
+    return made;
+}
+/// Without sessions, so that each handshake is a whole one.
+inline client_options asking_anew() {
+    client_options made = trusting();
+    made.sessions_max = 0;
+    return made;
+}
+inline const client_context& asks_anew() {
+    static const client_context made(asking_anew());
+    return made;
+}
+
 /// One side, with what it has received in the clear.
 class half_of_pair {
 public:
@@ -72,7 +87,6 @@ public:
             const std::size_t n = std::min({bytes.size(), piece, space.size()});
             std::copy_n(reinterpret_cast<const std::byte*>(bytes.data()), n, space.begin());
             engine_->received(n);
-            check_queue();
             bytes.remove_prefix(n);
             if (!engine_->handshake_done()) step();
             take_all();

@@ -18,6 +18,7 @@
 
 using namespace ouro;
 using net::stream;
+using net::tls::answers;
 using namespace std::chrono_literals;
 
 namespace {
@@ -25,10 +26,6 @@ namespace {
 constexpr net::tls::handshake_options patient{.time_limit = 1h};
 const std::string text(30'000, 'x');
 
-const net::tls::server_context& answers() {
-    static const net::tls::server_context made(net::tls::serving());
-    return made;
-}
 const net::tls::client_context& asks() {
     static const net::tls::client_context made(net::tls::trusting());
     return made;

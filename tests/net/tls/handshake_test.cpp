@@ -1,10 +1,7 @@
 #include <ouro/net/tls/handshake.hpp>
 
 #include "engines.hpp"
-#include <ouro/net/bytes/block_reader.hpp>
-#include <ouro/net/bytes/reader.hpp>
 #include <ouro/net/bytes/writer.hpp>
-#include <ouro/net/relay.hpp>
 #include <ouro/net/stream_pair.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
@@ -13,7 +10,7 @@
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/testing/sweep.hpp>
 #include <ouro/runtime/timeout.hpp>
-#include <ouro/tests/net/sockets.hpp>
+#include <ouro/tests/net/talking.hpp>
 
 #include <array>
 #include <string>
@@ -21,29 +18,9 @@
 using namespace ouro;
 using namespace ouro::net;
 using namespace std::chrono_literals;
+using tls::answers;
 
 namespace {
-
-std::string text_of(std::size_t size) {
-    std::string text;
-    for (std::size_t i = 0; text.size() < size; ++i) text += "line " + std::to_string(i) + '\n';
-    text.resize(size);
-    if (size > 0) text.back() = '\n';
-    return text;
-}
-
-const tls::server_context& answers() {
-    static const tls::server_context made(tls::serving());
-    return made;
-}
-const tls::client_context& asks() {
-    static const tls::client_context made([] {
-        tls::client_options options = tls::trusting();
-        options.sessions_max = 0;
-        return options;
-    }());
-    return made;
-}
 
 /// A real handshake takes as long as it takes: the machine may be busy.
 constexpr tls::handshake_options patient{.time_limit = 1h};
@@ -61,60 +38,10 @@ task<secured_pair> make_secured() {
     secured_pair made;
     auto shake = [&](scope& tasks) -> task<> {
         tasks.spawn(accept_into, std::move(far), std::ref(made.b));
-        made.a = co_await tls_connect(std::move(near), asks(), "localhost", patient);
+        made.a = co_await tls_connect(std::move(near), tls::asks_anew(), "localhost", patient);
     };
     co_await with_scope(shake);
     co_return made;
-}
-
-task<> send_and_end(stream& to, std::string text) {
-    co_await to.send_all(text);
-    CHECK(to.shutdown(half::send));
-}
-
-task<> write_and_end(stream& to, const std::string& text) {
-    writer out(to);
-    for (std::size_t at = 0; at < text.size(); at += 10) {
-        CHECK(out.write(text.substr(at, 5)));
-        if (at + 5 < text.size()) CHECK(out.write(chunk::copy_of(text.substr(at + 5, 5))));
-    }
-    co_await out.close();
-    CHECK(to.shutdown(half::send));
-}
-
-task<std::string> read_all_lines(stream& from) {
-    reader in(from);
-    std::string all;
-    for (;;) {
-        const auto line = co_await in.read_line();
-        if (!line) co_return all;
-        all += *line;
-        all += '\n';
-    }
-}
-
-task<std::string> read_all_blocks(stream& from) {
-    block_reader in(from);
-    std::string all;
-    while (chunk line = co_await in.read_line()) all += line.text();
-    co_return all;
-}
-
-task<std::string> receive_lent(stream& from) {
-    std::string all;
-    for (;;) {
-        const lease got = co_await from.recv();
-        if (got.empty()) co_return all;
-        all.append(reinterpret_cast<const char*>(got.data().data()), got.size());
-    }
-}
-
-task<std::string> receive_plain(stream& from) { co_return co_await receive_all(from); }
-
-task<std::error_code> receive_error(stream& from) {
-    std::array<std::byte, 8> space;
-    const auto got = co_await as_result(from.recv(space));
-    co_return got.error();
 }
 
 /// It comes with the first that is received, and here nothing else does.
@@ -124,43 +51,14 @@ task<> take_ticket(stream& from) {
     CHECK(none.error() == ouro::errc::timed_out);
 }
 
-using way_to_receive = task<std::string> (*)(stream&);
-
-/// Written on one end, read on the other, both ways at once.
 task<> both_ways(std::size_t size, way_to_receive receive) {
     secured_pair ends = co_await make_secured();
-    const std::string there = text_of(size), back = text_of(size / 2);
-    std::string came_there, came_back;
-    auto talk = [&](scope& tasks) -> task<> {
-        tasks.spawn(write_and_end, std::ref(ends.a.stream), std::cref(there));
-        tasks.spawn(send_and_end, std::ref(ends.b.stream), back);
-        came_there = co_await receive(ends.b.stream);
-        came_back = co_await receive(ends.a.stream);
-    };
-    co_await with_scope(talk);
-    CHECK(came_there == there);
-    CHECK(came_back == back);
+    co_await talk_both_ways(ends.a.stream, ends.b.stream, size, receive);
 }
 
-/// client == TLS == relay -- clear -- server.
 task<> through_relay(std::size_t size) {
     secured_pair outside = co_await make_secured();
-    auto [inside, server] = stream_pair();
-    const std::string question = text_of(size), answer = text_of(size / 3);
-    std::string asked, answered;
-    auto talk = [&](scope& tasks) -> task<> {
-        tasks.spawn(send_and_end, std::ref(outside.a.stream), question);
-        tasks.spawn(send_and_end, std::ref(server), answer);
-        auto receive = [](stream& from, std::string& into) -> task<> {
-            into = co_await receive_all(from);
-        };
-        tasks.spawn(receive, std::ref(server), std::ref(asked));
-        tasks.spawn(receive, std::ref(outside.a.stream), std::ref(answered));
-        co_await relay(outside.b.stream, inside);
-    };
-    co_await with_scope(talk);
-    CHECK(asked == question);
-    CHECK(answered == answer);
+    co_await talk_through_relay(outside.a.stream, outside.b.stream, size);
 }
 
 /// The code, and in `words` what the exception says.
@@ -170,14 +68,14 @@ task<std::error_code> accept_error(stream wire, tls::handshake_options options =
 }
 task<std::error_code> connect_error(stream wire, std::string host,
                                     tls::handshake_options options = patient) {
-    const auto made =
-        co_await as_result(tls_connect(std::move(wire), asks(), std::move(host), options));
+    const auto made = co_await as_result(
+        tls_connect(std::move(wire), tls::asks_anew(), std::move(host), options));
     co_return made.error();
 }
 
 /// A client whose hello is pending.
 std::unique_ptr<tls::engine> begun_client() {
-    auto made = asks().make_engine("localhost");
+    auto made = tls::asks_anew().make_engine("localhost");
     made->handshake();
     return made;
 }
@@ -196,7 +94,7 @@ OURO_TEST_IO("what a writer writes under TLS a reader reads") {
     co_await both_ways(60'000, read_all_lines);
 }
 OURO_TEST_IO("blocks are filled under TLS") { co_await both_ways(60'000, read_all_blocks); }
-OURO_TEST_IO("plain receives work under TLS") { co_await both_ways(60'000, receive_plain); }
+OURO_TEST_IO("plain receives work under TLS") { co_await both_ways(60'000, receive_all); }
 OURO_TEST_IO("buffers are lent under TLS") { co_await both_ways(60'000, receive_lent); }
 OURO_TEST_IO("a relay takes TLS off, and half closes pass it") { co_await through_relay(100'000); }
 
@@ -244,22 +142,19 @@ OURO_TEST_IO("an end without close_notify is an error, again and again") {
 OURO_TEST_IO("each direction ends by itself, and a stream may be closed right behind its end") {
     secured_pair ends = co_await make_secured();
     co_await send_and_end(ends.a.stream, "question");
-    CHECK(co_await receive_plain(ends.b.stream) == "question");
+    CHECK(co_await receive_all(ends.b.stream) == "question");
     co_await send_and_end(ends.b.stream, "answer");
     co_await ends.b.stream.close();
-    CHECK(co_await receive_plain(ends.a.stream) == "answer");
+    CHECK(co_await receive_all(ends.a.stream) == "answer");
 }
 
 OURO_TEST_IO("an end behind a full socket reaches a peer that reads late") {
     secured_pair ends = co_await make_secured();
-    ends.b.stream.set_send_buffer_bytes(4096);
     const std::string much(1'000'000, 'm');
-    const auto sent = co_await as_result(timeout(1ms, ends.b.stream.send_all(much)));
-    CHECK(sent.error() == ouro::errc::timed_out);
-    CHECK(ends.b.stream.shutdown(half::send));
+    co_await end_behind_a_full_socket(ends.b.stream, much);
     co_await ends.b.stream.close();
     for (int turns = 0; turns < 50; ++turns) co_await yield();
-    CHECK((co_await receive_plain(ends.a.stream)).size() < much.size());
+    CHECK((co_await receive_all(ends.a.stream)).size() < much.size());
     CHECK(!ends.a.session.error());
 }
 
@@ -294,7 +189,7 @@ OURO_TEST_IO("a wrong host is told with everything, and the server hears of it")
     auto [near, far] = stream_pair();
     auto accepting = spawn(accept_error, std::move(far), patient);
     try {
-        co_await tls_connect(std::move(near), asks(), "elsewhere.test", patient);
+        co_await tls_connect(std::move(near), tls::asks_anew(), "elsewhere.test", patient);
         FAIL("it was connected");
     } catch (const tls::error& problem) {
         CHECK(problem.code() == tls::errc::certificate);
@@ -405,7 +300,7 @@ OURO_TEST_IO("an open connection that is broken into is closed with an alert") {
     const int wire = near.fd();
     tls::secured server;
     auto accepting = spawn(accept_into, std::move(far), std::ref(server));
-    auto client = co_await tls_connect(std::move(near), asks(), "localhost", patient);
+    auto client = co_await tls_connect(std::move(near), tls::asks_anew(), "localhost", patient);
     co_await accepting;
     CHECK(client.stream.fd() == wire);
     stream raw = stream::adopt(client.stream.release());  // takes the layer off
@@ -424,9 +319,10 @@ OURO_TEST_IO("a context is reloaded under load, and nobody notices") {
         CHECK(client.stream.shutdown(half::send));
     };
     auto ask = [](stream wire) -> task<> {
-        tls::secured server = co_await tls_connect(std::move(wire), asks(), "localhost", patient);
+        tls::secured server =
+            co_await tls_connect(std::move(wire), tls::asks_anew(), "localhost", patient);
         co_await server.stream.send_all("ping");
-        CHECK(co_await receive_plain(server.stream) == "ping");
+        CHECK(co_await receive_all(server.stream) == "ping");
     };
     auto load = [&](scope& tasks) -> task<> {
         for (int i = 0; i < 10; ++i) {

@@ -24,7 +24,7 @@ const std::string& key_log() {
 }
 
 /// Without tickets, so that the next record of each side is its first.
-const server_context& answers() {
+const server_context& answers_without_tickets() {
     static const server_context made([] {
         server_options options = serving();
         options.tickets = false;
@@ -34,15 +34,6 @@ const server_context& answers() {
     }());
     return made;
 }
-const client_context& asks() {
-    static const client_context made([] {
-        client_options options = trusting();
-        options.sessions_max = 0;
-        return options;
-    }());
-    return made;
-}
-
 /// Two that have shaken hands, and somebody who writes in each one's place.
 struct forged_pair {
     engine_pair ends = connected();
@@ -51,7 +42,7 @@ struct forged_pair {
 
 private:
     static engine_pair connected() {
-        engine_pair made(asks(), answers());
+        engine_pair made(asks_anew(), answers_without_tickets());
         made.talk();
         REQUIRE(made.done());
         return made;
@@ -72,7 +63,7 @@ std::string clear_record(unsigned type, const std::string& body) {
 
 /// A fresh server that was sent these bytes, and has refused them.
 half_of_pair refused(const std::string& bytes) {
-    half_of_pair server(answers().make_engine());
+    half_of_pair server(answers_without_tickets().make_engine());
     server.feed(bytes);
     CHECK(server->error());
     CHECK(!server->handshake_done());
@@ -193,7 +184,7 @@ TEST_CASE("what comes in a hello's place is refused") {
 TEST_CASE("versions that are over are refused, and the client is told") {
     for (const int old : {TLS1_VERSION, TLS1_1_VERSION}) {
         library_end client({.version = old, .weak = true});
-        half_of_pair server(answers().make_engine());
+        half_of_pair server(answers_without_tickets().make_engine());
         server.feed(client.feed(""));
         CHECK(server->error() == tls::errc::nothing_in_common);
         CHECK(alert_name(server.why().alert) == std::string("protocol_version"));
@@ -224,7 +215,7 @@ TEST_CASE("a server's choice that was not offered is refused") {
 
 TEST_CASE("each side may end first, and the other one talks on, with the library's own") {
     library_end server({.side = side::server});
-    half_of_pair client(asks().make_engine("localhost"));
+    half_of_pair client(asks_anew().make_engine("localhost"));
     client.step();
     client.feed(server.feed(client.drain()));
     client.feed(server.feed(client.drain()));
@@ -239,7 +230,7 @@ TEST_CASE("each side may end first, and the other one talks on, with the library
 
 TEST_CASE("what another has left in the thread's queue of errors harms nobody") {
     auto leave_something = [] { ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH); };
-    engine_pair ends(asks(), answers());
+    engine_pair ends(asks_anew(), answers_without_tickets());
     auto flight = [&](half_of_pair& from, half_of_pair& to) {
         const std::string bytes = from.drain();
         const auto space = to->space();
@@ -266,7 +257,8 @@ TEST_CASE("what another has left in the thread's queue of errors harms nobody") 
 }
 
 TEST_CASE("one connection that is broken into leaves its neighbours alone") {
-    engine_pair good(asks(), answers()), bad(asks(), answers());
+    engine_pair good(asks_anew(), answers_without_tickets()),
+        bad(asks_anew(), answers_without_tickets());
     good.talk();
     bad.talk();
     for (int i = 0; i < 3; ++i) {

@@ -27,8 +27,8 @@ namespace {
 
 long of_library = 0, of_ours = 0;  // bytes in use
 
-void count(long& in, const void* memory, int sign) noexcept {
-    if (memory) in += sign * static_cast<long>(::malloc_usable_size(const_cast<void*>(memory)));
+void count(long& in, void* memory, int sign) noexcept {
+    if (memory) in += sign * static_cast<long>(::malloc_usable_size(memory));
 }
 
 void* library_malloc(std::size_t size, const char*, int) {
@@ -50,26 +50,13 @@ void library_free(void* memory, const char*, int) {
 /// Before the library allocates anything.
 const bool installed = CRYPTO_set_mem_functions(library_malloc, library_realloc, library_free) == 1;
 
-const client_context& asks() {
-    static const client_context made([] {
-        client_options options = trusting();
-        options.sessions_max = 0;
-        return options;
-    }());
-    return made;
-}
-const server_context& answers() {
-    static const server_context made(serving());
-    return made;
-}
-
 struct held_bytes {
     long library = 0, ours = 0;
 };
 
 /// One that has talked and waits for more.
 engine_pair idle_pair() {
-    engine_pair made(asks(), answers());
+    engine_pair made(asks_anew(), answers());
     made.talk();
     made.server.feed(made.client.put("question"));
     made.client.feed(made.server.put("answer"));
@@ -113,7 +100,7 @@ task<> open_connections(scope& tasks, std::vector<secured>& into, int pairs) {
         secured& server = into.emplace_back();
         secured& client = into.emplace_back();
         auto accepting = spawn(accept_one, std::move(far), std::ref(server));
-        client = co_await tls_connect(std::move(near), asks(), "localhost", patient);
+        client = co_await tls_connect(std::move(near), asks_anew(), "localhost", patient);
         co_await accepting;
         for (secured* each : {&server, &client}) {
             tasks.spawn(wait_for_more, std::ref(each->stream));

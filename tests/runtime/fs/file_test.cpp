@@ -3,30 +3,16 @@
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
-
-#include <unistd.h>
+#include <ouro/tests/temporary_folder.hpp>
 
 #include <array>
-#include <cstdlib>
+#include <span>
 #include <string>
+#include <string_view>
 
 using namespace ouro;
 
 namespace {
-
-/// A folder of its own for one test, gone with everything in it.
-class temporary_folder {
-public:
-    temporary_folder() { REQUIRE(::mkdtemp(path_.data()) != nullptr); }
-    ~temporary_folder() {
-        ::unlink(at("file").c_str());
-        ::rmdir(path_.c_str());
-    }
-    std::string at(const std::string& name) const { return path_ + "/" + name; }
-
-private:
-    std::string path_ = "/tmp/ouro-file-" + std::string(6, 'X');  // mkdtemp fills in the last six
-};
 
 std::span<const std::byte> bytes_of(std::string_view text) {
     return std::as_bytes(std::span(text));
@@ -52,7 +38,7 @@ task<std::error_code> read_error(file& from) {
 
 OURO_TEST_IO("what was written to a file can be read, at any offset") {
     const temporary_folder folder;
-    file one = co_await file::open(folder.at("file"), O_RDWR | O_CREAT);
+    file one = co_await file::open(folder.file("file"), O_RDWR | O_CREAT);
     const std::size_t written = co_await one.write_at(bytes_of("hello, world"), 0);
     CHECK(written == 12);
     co_await one.sync();
@@ -70,7 +56,7 @@ OURO_TEST_IO("what was written to a file can be read, at any offset") {
 
 OURO_TEST_IO("many operations on one file run at a time") {
     const temporary_folder folder;
-    file one = co_await file::open(folder.at("file"), O_RDWR | O_CREAT);
+    file one = co_await file::open(folder.file("file"), O_RDWR | O_CREAT);
     co_await with_scope([&](scope& tasks) -> task<> {
         for (int i = 0; i < 26; ++i)
             tasks.spawn(write_block, one, static_cast<char>('a' + i), i * 1000ULL);
@@ -87,21 +73,21 @@ OURO_TEST_IO("many operations on one file run at a time") {
 
 OURO_TEST_IO("a file that is not there is an error that says so") {
     const temporary_folder folder;
-    open_op opening(folder.at("file"));
+    open_op opening(folder.file("file"));
     const auto missing = co_await as_result(opening);
     CHECK(missing.error() == std::errc::no_such_file_or_directory);
 }
 
 OURO_TEST_IO("reading a file that is open for writing only is an error") {
     const temporary_folder folder;
-    file one = co_await file::open(folder.at("file"), O_WRONLY | O_CREAT);
+    file one = co_await file::open(folder.file("file"), O_WRONLY | O_CREAT);
     const std::error_code why = co_await read_error(one);
     CHECK(why == std::errc::bad_file_descriptor);
 }
 
 OURO_TEST_IO("an operation of a cancelled task does nothing; close leaves the file open") {
     const temporary_folder folder;
-    file one = co_await file::open(folder.at("file"), O_RDWR | O_CREAT);
+    file one = co_await file::open(folder.file("file"), O_RDWR | O_CREAT);
     auto reading = spawn(read_error(one));
     reading.cancel();
     const std::error_code why = co_await reading;
@@ -119,7 +105,7 @@ OURO_TEST_IO("cancelling what is in flight never leaks a descriptor or a frame")
             [](std::string path) -> task<> {
                 const file opened = co_await file::open(path, O_RDWR | O_CREAT);
             },
-            folder.at("file"));
+            folder.file("file"));
         for (int i = 0; i < round % 5; ++i) co_await yield();
         opening.cancel();
         static_cast<void>(co_await as_result(opening));

@@ -22,8 +22,6 @@ redis_cluster& shared_cluster() {
     return nodes;
 }
 
-std::string tls_url_of(const redis_server& node) { return "rediss://" + node.peer_address(); }
-
 redis::cluster_options with(const net::tls::client_context& context,
                             std::string_view server_name = {}) {
     redis::cluster_options made;

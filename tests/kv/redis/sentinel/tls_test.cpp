@@ -21,8 +21,6 @@ redis_sentinels& shared_group() {
     return group;
 }
 
-std::string tls_url_of(const redis_server& one) { return "rediss://" + one.peer_address(); }
-
 redis::sentinel_options with(const net::tls::client_context& context) {
     redis::sentinel_options made;
     made.client.link.tls = under(context);

@@ -1,0 +1,28 @@
+"""Programs that serve while a `with` lasts."""
+
+import contextlib
+import socket
+import subprocess
+
+from faulty_servers import unused_port
+
+TIMEOUT = 60
+
+
+@contextlib.contextmanager
+def server(*command, **how):
+    """Runs a server that takes its port in place of PORT, and may not end by itself; yields the
+    port once it listens."""
+    port = unused_port()
+    process = subprocess.Popen([each.replace("PORT", str(port)) for each in command], **how)
+    try:
+        while True:  # until it listens, or has ended
+            assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT).close()
+                break
+        yield port
+        assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
+    finally:
+        process.kill()
+        process.wait(timeout=TIMEOUT)
