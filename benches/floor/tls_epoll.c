@@ -54,7 +54,7 @@ static int listener;
 static SSL_CTX* context;
 static enum mode mode;
 static unsigned char buffer[record_bytes];
-static unsigned char pattern[record_bytes];
+static unsigned char block[block_bytes];  // what is sent again and again
 
 static void fail(const char* what) {
     fprintf(stderr, "tls_epoll: %s: %s\n", what, strerror(errno));
@@ -118,7 +118,10 @@ static enum outcome send_rest(struct connection* connection) {
         connection->rest = NULL;
     }
     while (connection->owed > 0) {
-        const enum outcome came = put(connection, pattern, record_bytes, &written);
+        const size_t at = (size_t)((block_bytes - connection->owed % block_bytes) % block_bytes);
+        const size_t left = block_bytes - at;
+        const enum outcome came =
+            put(connection, block + at, left < record_bytes ? left : record_bytes, &written);
         if (came != moved_on) return came;
         connection->owed -= written;
     }
@@ -226,7 +229,10 @@ int main(int argc, char** argv) {
         return 2;
     }
     mode = (enum mode)chosen;
-    for (int i = 0; i < record_bytes; i++) pattern[i] = (unsigned char)(i * 31 + i / 256);
+    for (int i = 0; i < block_bytes; i++) {
+        const int at = i % record_bytes;
+        block[i] = (unsigned char)(at * 31 + at / 256);
+    }
     signal(SIGPIPE, SIG_IGN);
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
