@@ -11,19 +11,18 @@ import unittest
 import xml.etree.ElementTree
 from unittest import mock
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "benches"))
+from servers import ROOT  # also finds benches/
 
-import run  # noqa: E402
-from harness import catalogue, contender, measure, page, plan, results, sheet, targets  # noqa: E402
-from harness.catalogue import Work  # noqa: E402
-from harness.contender import Contender  # noqa: E402
-from harness.failure import Failure  # noqa: E402
-from harness.figure import FIGURES  # noqa: E402
-from harness.progress import Progress  # noqa: E402
-from harness.results import Result, Results  # noqa: E402
-from harness.rounds import run_work  # noqa: E402
-from harness.spread import Spread, ratio, spread  # noqa: E402
+import run
+from harness import catalogue, contender, measure, page, plan, results, sheet, targets
+from harness.catalogue import Work
+from harness.contender import Contender
+from harness.failure import Failure
+from harness.figure import FIGURES
+from harness.progress import Progress
+from harness.results import Result, Results
+from harness.rounds import run_work
+from harness.spread import Spread, ratio, spread
 
 def result(name, role, values, headline="cpu_us", work="w", **more):
     rounds = [None if value is None else {headline: value} for value in values]

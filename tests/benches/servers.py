@@ -1,12 +1,17 @@
-"""Programs that serve while a `with` lasts."""
+"""Programs that serve while a `with` lasts; importing it also finds benches/harness."""
 
 import contextlib
+import pathlib
 import socket
 import subprocess
+import sys
 
 from faulty_servers import unused_port
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT = 60
+
+sys.path.insert(0, str(ROOT / "benches"))
 
 
 @contextlib.contextmanager

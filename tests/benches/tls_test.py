@@ -11,20 +11,13 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 
-from servers import TIMEOUT, server
+from servers import TIMEOUT, server  # also finds benches/
+
+from harness.certificate import Certificate
 
 FOLDER = sys.argv[1]
-
-
-def certificate(folder):
-    cert, key = f"{folder}/cert.pem", f"{folder}/key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
-                    "-subj", "/CN=localhost"], check=True, capture_output=True)  # fmt: skip
-    return cert, key
 
 
 @contextlib.contextmanager
@@ -136,12 +129,12 @@ def faults(secrets):
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder:
-        secrets = certificate(folder)
-        every_mode(secrets)
-        our_own(secrets)
-        inside(secrets)
-        faults(secrets)
+    made = Certificate()
+    secrets = made.words["cert"], made.words["key"]
+    every_mode(secrets)
+    our_own(secrets)
+    inside(secrets)
+    faults(secrets)
 
 
 main()
