@@ -10,6 +10,7 @@ from .machine import Cores, pinned
 from .server import Ports, Server
 
 GRACE_SECONDS = 30  # for a program to end after the time that it was given
+UNABLE = 77  # the code of a program that was built without what it is asked for
 
 
 @dataclass
@@ -42,7 +43,8 @@ class Bench:
 def run_pinned(command, seconds, *cores):
     """Runs a program to its end and returns what it printed.
 
-    A program that is not there is a Failure. One that fails has seen something Wrong.
+    A program that is not there, or not able to, is a Failure. One that fails has seen something
+    Wrong.
     """
     try:
         done = subprocess.run(
@@ -58,5 +60,5 @@ def run_pinned(command, seconds, *cores):
         raise Wrong(f"{command[0]} did not end") from error
     if done.returncode != 0:
         words = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-        raise Wrong(words[-1])
+        raise Failure(words[-1]) if done.returncode == UNABLE else Wrong(words[-1])
     return done.stdout

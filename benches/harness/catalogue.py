@@ -76,13 +76,15 @@ def in_process(name, title, headline="wall_ns", contenders=contender.ON_ONE_WORK
     )  # fmt: skip
 
 
-def client(name, title, server, contenders, headline="requests_per_second", quick=True):
+def client(name, title, server, contenders, headline="requests_per_second", quick=True, base=""):
     """A client of a server that is the same for everybody."""
     figures = ("requests_per_second", "cpu_ns", *LATENCIES[:2], "system_calls", "allocations")
     figures = (headline, *(each for each in figures if each != headline))
+    if not base and contenders[0].role == "floor":
+        base = "floor"
     return Work(
         name, "kv", title, "client", contenders, figures, {"server": server}, seconds=1,
-        quick_seconds=0.25, quick=quick, base="floor" if contenders[0].role == "floor" else "",
+        quick_seconds=0.25, quick=quick, base=base,
     )  # fmt: skip
 
 
@@ -157,6 +159,8 @@ WORKS = (
     instructions(1),
     instructions(64),
     client("redis_get_64", "Redis GET, 16 B, 64 callers", "redis", contender.REDIS_GET_64),
+    client("rediss_get_64", "Redis GET over rediss://, 16 B, 64 callers", "rediss",
+           contender.REDISS_GET_64, base="ouro uring over redis://"),
     client("redis_get_1", "Redis GET, 16 B, one caller", "redis", contender.REDIS_GET_1, "p50_us"),
     client("redis_pipeline_1000", "Redis GET, 16 B, 1000 in a pipeline", "redis",
            contender.REDIS_PIPELINE),

@@ -173,9 +173,17 @@ TLS_IDLE = (
 )
 
 
-# The servers of the clients. Both have one thread for requests, and keep nothing on disk.
+# The same under TLS alone, as the servers of the other works have it.
+REDIS_TLS = (
+    REDIS.replace("--port {port}", "--port 0 --tls-port {port}")
+    + " --tls-cert-file {cert} --tls-key-file {key} --tls-auth-clients no "
+    "--tls-protocols TLSv1.3 --tls-ciphersuites TLS_AES_256_GCM_SHA384"
+)
+
+# The servers of the clients. Each has one thread for requests, and keeps nothing on disk.
 SERVERS = {
     "redis": Contender("redis-server", "rival", REDIS),
+    "rediss": Contender("redis-server", "rival", REDIS_TLS),
     "memcached": Contender("memcached", "rival",
                            "memcached -l 127.0.0.1 -p {port} -U 0 -t 1 -c 4096 -u nobody"),
 }  # fmt: skip
@@ -194,12 +202,12 @@ def kv_floors(protocol, window, batch, quick=False):
             Contender("floor polling", "floor", polling, quick=quick))  # fmt: skip
 
 
-def kv_ours(extra="", name="", **more):
+def kv_ours(extra="", name="", work="{work}", **more):
     """On either reactor. `extra`: options of kv_load, and `name` what they are called."""
-    load = "{build}/benches/kv_load {work} --port {port} --seconds {seconds}"
+    load = f"{{build}}/benches/kv_load {work} --port {{port}} --seconds {{seconds}}"
+    more = {"floor": f"floor{name}"} | more
     return tuple(
-        Contender(f"ouro {reactor}{name}", "ours", f"{load} --reactor {reactor} {extra}",
-                  f"floor{name}", **more)
+        Contender(f"ouro {reactor}{name}", "ours", f"{load} --reactor {reactor} {extra}", **more)
         for reactor in ("uring", "epoll")
     )  # fmt: skip
 
@@ -208,8 +216,16 @@ def kv_ours(extra="", name="", **more):
 # redis-server, which answers whatever it has read in one piece, it also sends when 16 tasks have
 # asked, instead of all 64, so that both have something to do; memcached answers every 20 requests.
 KV_PLAIN = kv_ours()
-REDIS_POLLING = kv_ours("--poll-us 50 --batch 16", " polling")
+REDIS_POLLS = "--poll-us 50 --batch 16"
+REDIS_POLLING = kv_ours(REDIS_POLLS, " polling")
 MEMCACHED_POLLING = kv_ours("--poll-us 50", " polling")
+
+
+def under_tls(extra="", name=""):
+    """The callers of redis_get_64 under TLS and, in the same round, in the clear."""
+    same = {"work": "redis_get_64", "floor": ""}
+    return (*kv_ours(f"--ca {{cert}} {extra}", name, **same),
+            *kv_ours(extra, f"{name} over redis://", server="redis", **same))  # fmt: skip
 
 
 def not_quick(contenders):
@@ -243,6 +259,7 @@ REDIS_GET_64 = (
     hiredis("hiredis, 64 pipelined", "--mode pipeline --depth 64", quick=False),
     kv_rival("redigo", "go_kv", "go_kv redis", "--connections 64", quick=False),
 )
+REDISS_GET_64 = (*under_tls(), *under_tls(REDIS_POLLS, " polling"))
 REDIS_GET_1 = (
     *kv_floors("redis", 1, 1),
     *KV_PLAIN,

@@ -83,6 +83,8 @@ def kv_targets():
         ours, polling = f"ouro {reactor}", f"ouro {reactor} polling"
         yield at_least("redis_get_64", polling, "ratio", 10, theirs="redis-benchmark")
         yield at_least("redis_get_64", polling, "ratio", 0.6, theirs="redis-benchmark -P 16")
+        for each in (ours, polling):
+            yield at_least("rediss_get_64", each, "ratio", 0.8, theirs=f"{each} over redis://")
         yield at_most("redis_get_1", ours, "ratio", 1.05, theirs="hiredis")
         yield at_least("redis_pipeline_1000", ours, "ratio", 1.2, theirs="hiredis")
         # None per command: a buffer may still grow once after the warm-up.

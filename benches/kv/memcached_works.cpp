@@ -11,8 +11,11 @@ namespace {
 
 using ouro::memcached::client;
 
-ouro::task<client> connect(std::uint16_t port) {
-    client cache = co_await client::connect("127.0.0.1:" + std::to_string(port));
+ouro::task<client> connect(server where) {
+    const std::string address = "127.0.0.1:" + std::to_string(where.port);
+    ouro::memcached::client_options options;
+    options.tls.context = where.trust;
+    client cache = co_await client::connect(address, options);
     for (int i = 0; i < entries; ++i) {
         const std::string key = key_of(i);
         const std::string value = value_of(i);
@@ -34,14 +37,14 @@ ouro::task<> get_in_a_loop(client& cache, int number, meter& watch) {
 }  // namespace
 
 /// 64 tasks on one shared connection, each of which gets a key of its own, again and again.
-ouro::task<> memcached_get_64(std::uint16_t port, meter& watch) {
-    client cache = co_await connect(port);
+ouro::task<> memcached_get_64(server where, meter& watch) {
+    client cache = co_await connect(where);
     co_await call_together(get_in_a_loop, cache, watch);
 }
 
 /// One task that waits for each reply.
-ouro::task<> memcached_get_1(std::uint16_t port, meter& watch) {
-    client cache = co_await connect(port);
+ouro::task<> memcached_get_1(server where, meter& watch) {
+    client cache = co_await connect(where);
     co_await get_in_a_loop(cache, 0, watch);
 }
 

@@ -12,9 +12,12 @@ namespace {
 
 using ouro::redis::client;
 
-ouro::task<client> connect(std::uint16_t port) {
-    const std::string url = "redis://127.0.0.1:" + std::to_string(port);
-    client db = co_await client::connect(url);
+ouro::task<client> connect(server where) {
+    const std::string scheme = where.trust ? "rediss" : "redis";
+    const std::string url = scheme + "://127.0.0.1:" + std::to_string(where.port);
+    ouro::redis::client_options options;
+    options.link.tls.context = where.trust;
+    client db = co_await client::connect(url, options);
     for (int i = 0; i < entries; ++i) {
         const std::string key = key_of(i);
         const std::string value = value_of(i);
@@ -63,27 +66,27 @@ ouro::task<> set_in_a_loop(client& db, int number, meter& watch) {
 }  // namespace
 
 /// 64 tasks on one shared connection, each of which gets a key of its own, again and again.
-ouro::task<> redis_get_64(std::uint16_t port, meter& watch) {
-    client db = co_await connect(port);
+ouro::task<> redis_get_64(server where, meter& watch) {
+    client db = co_await connect(where);
     co_await call_together(get_in_a_loop, db, watch);
 }
 
 /// One task that waits for each reply.
-ouro::task<> redis_get_1(std::uint16_t port, meter& watch) {
-    client db = co_await connect(port);
+ouro::task<> redis_get_1(server where, meter& watch) {
+    client db = co_await connect(where);
     co_await get_in_a_loop(db, 0, watch);
 }
 
 /// 64 tasks on one shared connection, each of which sets a key of its own.
-ouro::task<> redis_set_64(std::uint16_t port, meter& watch) {
-    client db = co_await connect(port);
+ouro::task<> redis_set_64(server where, meter& watch) {
+    client db = co_await connect(where);
     co_await call_together(set_in_a_loop, db, watch);
 }
 
 /// An explicit pipeline of 1000 GETs, put together, sent and read, again and again.
-ouro::task<> redis_pipeline_1000(std::uint16_t port, meter& watch) {
+ouro::task<> redis_pipeline_1000(server where, meter& watch) {
     constexpr std::size_t commands = 1000;
-    client db = co_await connect(port);
+    client db = co_await connect(where);
     const texts all;
     ouro::redis::pipeline batch = db.pipeline();
     std::vector<ouro::redis::handle<std::string_view>> replies;

@@ -7,7 +7,18 @@
 #include <cstdint>
 #include <string>
 
+namespace ouro::net::tls {
+class client_context;
+}
+
 namespace kv_load {
+
+/// The server that a work asks, on this machine.
+struct server {
+    std::uint16_t port = 0;
+    /// Whom to trust under TLS; null: in the clear.
+    const ouro::net::tls::client_context* trust = nullptr;
+};
 
 /// How many keys there are, and how many callers where there are many: each has a key of its own.
 constexpr int entries = 64;
@@ -25,13 +36,13 @@ inline void check_value(int number, const std::string& wanted, std::string_view 
 }
 
 // redis_works.cpp
-ouro::task<> redis_get_64(std::uint16_t port, meter& watch);
-ouro::task<> redis_get_1(std::uint16_t port, meter& watch);
-ouro::task<> redis_set_64(std::uint16_t port, meter& watch);
-ouro::task<> redis_pipeline_1000(std::uint16_t port, meter& watch);
+ouro::task<> redis_get_64(server where, meter& watch);
+ouro::task<> redis_get_1(server where, meter& watch);
+ouro::task<> redis_set_64(server where, meter& watch);
+ouro::task<> redis_pipeline_1000(server where, meter& watch);
 
 // memcached_works.cpp
-ouro::task<> memcached_get_64(std::uint16_t port, meter& watch);
-ouro::task<> memcached_get_1(std::uint16_t port, meter& watch);
+ouro::task<> memcached_get_64(server where, meter& watch);
+ouro::task<> memcached_get_1(server where, meter& watch);
 
 }  // namespace kv_load

@@ -1,21 +1,32 @@
-"""The clients of Redis and Memcached among the benchmarks: `kv_test.py FOLDER_OF_BENCHES`.
+"""The clients of Redis and Memcached among the benchmarks: `kv_test.py FOLDER_OF_BENCHES [--tls]`.
 
-They ask real servers, look at every answer, and end with 1 and a sentence when one is wrong.
+They ask real servers, look at every answer, and end with 1 and a sentence when one is wrong. --tls:
+they were built with it.
 """
 
 import contextlib
 import json
+import os
+import pathlib
 import re
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import types
 
 from faulty_servers import unused_port
-from servers import TIMEOUT, server
+from servers import TIMEOUT, server  # also finds benches/
+
+from harness import catalogue
+from harness.bench import Bench
+from harness.certificate import Certificate
+from harness.contender import SERVERS
+from harness.measure import measure_once
 
 FOLDER = sys.argv[1]
+TLS = "--tls" in sys.argv
 KEYS = ["work", "requests", "wall_ns", "cpu_ns", "requests_per_second", "p50_us", "p99_us"]
 PASSES = 500  # pieces of what the server says, before one is altered
 REDIS_WORKS = ["redis_get_64", "redis_get_1", "redis_pipeline_1000", "redis_set_64"]
@@ -35,9 +46,18 @@ def redis():
                  "--appendonly", "no")  # fmt: skip
 
 
-def memcached():
+def memcached(*options):
     return fresh("memcached", "-l", "127.0.0.1", "-p", "PORT", "-U", "0", "-t", "1",
-                 "-u", "nobody")  # fmt: skip
+                 "-u", "nobody", *options)  # fmt: skip
+
+
+def redis_tls(secrets):
+    """As the harness starts it."""
+    return fresh(*SERVERS["rediss"].words(FOLDER, port="PORT", **secrets.words))
+
+
+def memcached_tls(secrets):
+    return memcached("-Z", "-o", f"ssl_chain_cert={secrets.certificate},ssl_key={secrets.key}")
 
 
 def answers(setup, reply):
@@ -144,13 +164,17 @@ def floor_finds_faults():
     expect_sentence(run("kv_get", "redis", "--windows", 1), 2, "unknown option '--windows'")
 
 
-def load_answers(works, port):
+def load_is_answered(works, port, *more):
     for work in works:
         for options in (["--reactor", "uring"], ["--reactor", "epoll"],
                         ["--poll-us", 50, "--batch", 16]):  # fmt: skip
-            got = figures(run("kv_load", work, "--port", port, "--seconds", 0.1, *options),
+            got = figures(run("kv_load", work, "--port", port, "--seconds", 0.1, *options, *more),
                           "system_calls", "allocations")
             assert got["work"] == work and got["system_calls"] > 0, got
+
+
+def load_answers(works, port):
+    load_is_answered(works, port)
     with altering(port) as altered:
         work = works[1]  # of one caller, so there are enough pieces
         done = run("kv_load", work, "--port", altered, "--seconds", 20)
@@ -175,6 +199,42 @@ def load_refuses():
         expect_sentence(run("kv_load", work, "--port", unused_port()), 1, "refused")
 
 
+def load_trusts_whom_it_is_told():
+    ours, strangers = Certificate(), Certificate()
+    with redis_tls(ours) as port:
+        load_is_answered(REDIS_WORKS, port, "--ca", ours.certificate)
+        for options, sentence in (
+            (("--ca", strangers.certificate), "certificate of 127.0.0.1: self_signed"),
+            ((), "a port for TLS does that, too: try rediss://"),
+        ):
+            done = run("kv_load", "redis_get_64", "--port", port, *options)
+            expect_sentence(done, 1, sentence)
+    with memcached_tls(ours) as port:
+        load_is_answered(MEMCACHED_WORKS, port, "--ca", ours.certificate)
+    for sentence, ca in (
+        ("--ca takes a file, not ''", ""),
+        ("--ca: cannot read /no/such/ca.pem: No such file or directory", "/no/such/ca.pem"),
+        (f"--ca: .*{ours.key}", ours.key),
+    ):
+        done = run("kv_load", "redis_get_64", "--port", 1, "--ca", ca)
+        expect_sentence(done, 2, f"^kv_load: {sentence}")
+
+
+def load_has_no_tls():
+    done = run("kv_load", "redis_get_64", "--port", 1, "--ca", "ca.pem")
+    expect_sentence(done, 77, "--ca: ouro was built without TLS")
+
+
+def harness_measures_tls_beside_the_clear():
+    work = next(each for each in catalogue.WORKS if each.name == "rediss_get_64")
+    core = min(os.sched_getaffinity(0))  # one will do, as nobody looks at how fast it is
+    cores = types.SimpleNamespace(server=core, load=core, both=(core,))
+    bench = Bench(pathlib.Path(FOLDER).parent, cores=cores)
+    for each in work.contenders:
+        got = measure_once(bench, work, each, 0.05)
+        assert got["operations"] > 0 and got["requests_per_second"] > 0, (each.name, got)
+
+
 def floors():
     with redis() as port:
         floor_answers("redis", port)
@@ -189,6 +249,11 @@ def loads():
     with memcached() as port:
         load_answers(MEMCACHED_WORKS, port)
     load_refuses()
+    if not TLS:
+        load_has_no_tls()
+        return
+    load_trusts_whom_it_is_told()
+    harness_measures_tls_beside_the_clear()
 
 
 floors()

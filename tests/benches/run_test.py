@@ -54,6 +54,11 @@ assert peer.recv(1) == b"x"
 print(json.dumps({{"work": sys.argv[1], "requests": 50, "wall_ns": 5000, "cpu_ns": 2000,
                   "requests_per_second": 500, "p50_us": 10, "p99_us": 20, "allocations": 5}}))
 """
+UNABLE = f"""#!{sys.executable}
+import sys
+print("built without TLS", file=sys.stderr)
+sys.exit(77)
+"""
 
 
 @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "server and load need two cores")
@@ -175,6 +180,13 @@ class WholeRun(unittest.TestCase):
                 code, words, _ = self.run_it([self.client_work("{build}/benches/client {port}")])
                 self.assertEqual(code, 1)
                 self.assertIn(f"ouro FAILED: {sentence}", words)
+
+    def test_a_client_that_was_built_without_what_it_is_asked_for_is_missing(self):
+        (self.build / "benches/client").write_text(UNABLE)
+        with mock.patch.dict(SERVERS, echo=Contender("echo", "rival", self.server)):
+            code, said, _ = self.run_it([self.client_work("{build}/benches/client {port}")])
+        self.assertEqual(code, 0, said)
+        self.assertIn("ouro is missing: built without TLS", said)
 
     def test_without_its_server_a_client_is_missing(self):
         server = Contender("echo", "rival", "no-such-server {port}")
