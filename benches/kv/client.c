@@ -40,7 +40,7 @@ void meter_begin(struct meter* meter, double seconds) {
 }
 
 bool meter_goes_on(struct meter* meter, uint64_t now) {
-    if (now < meter->ends_ns) return true;
+    if (now < meter->ends_ns || (meter->measured && meter->latency.total == 0)) return true;
     if (meter->measured) {
         meter->ends_ns = now;
         meter->cpu_ns = cpu_ns() - meter->cpu_ns;

@@ -27,7 +27,8 @@ void check_value(const struct entry* entry, const void* value, size_t bytes);
 // --- the time ---
 
 // The measured part of a run. After meter_begin(), ask meter_goes_on() between requests or batches
-// of them, with the time at which the last one ended, and count what was done.
+// of them, with the time at which the last one ended, count what was done and record how long it
+// took. The part lasts until something was recorded, however little time it was given.
 struct meter {
     uint64_t began_ns, ends_ns;  // of the phase
     uint64_t whole_ns;

@@ -148,6 +148,9 @@ def expect_sentence(done, code, sentence):
 def floor_answers(protocol, port):
     for options in ([], ["--window", 1], ["--window", 1000, "--batch", 7], ["--poll-us", 50]):
         figures(run("kv_get", protocol, "--port", port, "--seconds", 0.1, *options))
+    # Not even one whole window fits into that time.
+    hasty = ["--window", 4000, "--batch", 1, "--seconds", 0.01]
+    figures(run("kv_get", protocol, "--port", port, *hasty))
 
 
 def floor_finds_faults():
