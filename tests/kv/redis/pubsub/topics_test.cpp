@@ -221,6 +221,31 @@ TEST_CASE("an error behind a SUNSUBSCRIBE that was confirmed is that of what was
     CHECK(round.all.find(topic_kind::shard, "t")->code == redis::errc::moved);
 }
 
+TEST_CASE("an error that names a slot is that of a command of this slot") {
+    table all;
+    listener one(all, {}), two(all, {}), three(all, {});
+    all.join(one, topic_kind::shard, "s");
+    all.join(three, topic_kind::shard, "u");
+    all.round();
+    all.push({"ssubscribe", "s", "1"});
+    all.push({"ssubscribe", "u", "2"});
+    REQUIRE(all.pong());
+    all.leave_all(one);
+    all.join(two, topic_kind::shard, "t");
+    all.leave_all(three);
+    CHECK(all.round() == command_texts{"SUNSUBSCRIBE s", "SSUBSCRIBE t", "SUNSUBSCRIBE u", "PING"});
+    all.push({"sunsubscribe", "s", "1"});
+    const std::string moved = "MOVED " + std::to_string(slot_of("t")) + " 127.0.0.1:2";
+    CHECK(all.reply("-" + moved + "\r\n") == answer::more);
+    all.push({"sunsubscribe", "u", "0"});  // by itself: its slot has moved, too
+    CHECK(all.reply("-MOVED " + std::to_string(slot_of("u")) + " 127.0.0.1:2\r\n") == answer::more);
+    CHECK(all.pong());
+    REQUIRE(all.find(topic_kind::shard, "t"));
+    CHECK(all.find(topic_kind::shard, "t")->words == moved);
+    CHECK(!all.find(topic_kind::shard, "s"));
+    CHECK(!all.find(topic_kind::shard, "u"));
+}
+
 TEST_CASE("who wants a channel that the server gives up meanwhile has it asked for again") {
     given_up round({"s"});
     round.all.join(round.two, topic_kind::shard, "s");
