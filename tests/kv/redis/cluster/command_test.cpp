@@ -6,6 +6,7 @@
 #include <ouro/runtime/time/sleep.hpp>
 
 #include <algorithm>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,50 @@ using testing::key_of;
 using testing::words_said;
 
 namespace {
+
+struct money {
+    long cents = 0;
+};
+
+}  // namespace
+
+/// As somebody might write it.
+template <>
+struct ouro::redis::decoder<money> {
+    static std::error_code read(const redis::value& from, money& into) {
+        into.cents = std::stol(std::string(from.text()));  // throws for "abc"
+        return {};
+    }
+};
+
+namespace {
+
+OURO_TEST("what a decoder throws reaches its caller, and nobody else is harmed") {
+    fake_cluster nodes(3);
+    auto db = co_await cluster::connect(nodes.url());
+    const std::string key = key_of(nodes, 1);
+    co_await db.set(key, "abc");
+    const int connections = nodes[1].connections;
+    std::string seen;
+    try {
+        co_await db.command<money>("GET", key);
+    } catch (const std::invalid_argument&) {
+        seen = "invalid_argument";
+    }
+    CHECK(seen == "invalid_argument");
+    try {
+        static_cast<void>(co_await as_result(db.command<money>("GET", key)));
+    } catch (const std::invalid_argument&) {
+        seen = "invalid_argument, again";
+    }
+    CHECK(seen == "invalid_argument, again");
+    CHECK(heard(nodes[1], "GET") == 2);  // it is no reason to ask again
+    co_await db.set(key, "7");
+    const money price = co_await db.command<money>("GET", key);
+    CHECK(price.cents == 7);
+    CHECK(nodes[1].connections == connections);
+    co_await db.close();
+}
 
 OURO_TEST("what is not for a shared connection is refused, by whichever door") {
     fake_cluster nodes(3);
