@@ -3,10 +3,13 @@
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/run.hpp>
 #include <ouro/runtime/scope.hpp>
+#include <ouro/runtime/spawn.hpp>
 #include <ouro/tests/kv/servers.hpp>
 #include <ouro/tests/sanitizer.hpp>
 
 #include <doctest/doctest.h>
+
+#include <malloc.h>
 
 #include <atomic>
 #include <cstdint>
@@ -20,16 +23,26 @@
 
 namespace {
 std::atomic<std::uint64_t> allocations = 0;
-}
+std::atomic<std::int64_t> bytes_held = 0;
+}  // namespace
 
 // Every allocation of this program comes by here; the server is another one.
 [[gnu::noinline]] void* operator new(std::size_t size) {
     allocations.fetch_add(1, std::memory_order_relaxed);
-    if (void* memory = std::malloc(size)) return memory;
-    throw std::bad_alloc();
+    void* const memory = std::malloc(size);
+    if (!memory) throw std::bad_alloc();
+    bytes_held.fetch_add(static_cast<std::int64_t>(malloc_usable_size(memory)),
+                         std::memory_order_relaxed);
+    return memory;
 }
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
+    bytes_held.fetch_sub(static_cast<std::int64_t>(malloc_usable_size(memory)),
+                         std::memory_order_relaxed);
+    std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
+    ::operator delete(memory);
+}
 
 using namespace ouro;
 using redis::client;
@@ -140,6 +153,22 @@ task<> pipelines() {
     co_await db.close();
 }
 
+task<> one_huge_reply() {
+    constexpr std::string_view numbers =
+        "local t = {} for i = 1, tonumber(ARGV[1]) do t[i] = i end return t";
+    constexpr std::size_t elements = 200'000;
+    client db = co_await filled();
+    const std::int64_t before = bytes_held.load();
+    {
+        const redis::reply got = co_await db.command("EVAL", {numbers, "0", elements});
+        CHECK(got.size() == elements);
+        CHECK(bytes_held.load() - before > std::int64_t{elements * sizeof(redis::node)});
+    }
+    for (int turns = 0; turns < 10; ++turns) co_await yield();  // the next receive has begun
+    CHECK(bytes_held.load() - before < 1024 * 1024);
+    co_await db.close();
+}
+
 TEST_CASE("a command costs no allocation, but for a string that is longer than 15 bytes") {
     block_on(single_commands());
 }
@@ -147,6 +176,10 @@ TEST_CASE("a command costs no allocation, but for a string that is longer than 1
 TEST_CASE("neither do those of many tasks on one connection") { block_on(many_tasks()); }
 
 TEST_CASE("a pipeline of 1000 gets that are read as views costs none") { block_on(pipelines()); }
+
+TEST_CASE("what a huge reply took is given back though there is no next one") {
+    block_on(one_huge_reply());
+}
 
 TEST_CASE("the counting works") {
     const std::uint64_t before = allocations.load();
