@@ -313,8 +313,10 @@ TEST_CASE("what a run left behind in a resolver does not hold up the next run") 
         auto source = std::make_shared<stubborn_source>();
         resolver own({}, source);
         auto in_vain = [&]() -> task<int> {
-            const auto found = co_await as_result(timeout(1ms, own.resolve("db.example", 80)));
-            co_return found ? 0 : 7;
+            // As many lookups as one name may have at a time.
+            const auto once = co_await as_result(timeout(1ms, own.resolve("db.example", 80)));
+            const auto twice = co_await as_result(timeout(1ms, own.resolve("db.example", 80)));
+            co_return once || twice || own.stats().lookups != 2 ? 0 : 7;
         };
         auto again = [&]() -> task<int> {
             const std::error_code why = co_await error_of_resolving(own, "db.example");
