@@ -144,6 +144,30 @@ OURO_TEST("a server that refuses is marked down, what was asked of it moves on, 
     CHECK(home == mine + "'s");
 }
 
+OURO_TEST("a read that had been sent follows its key when its server goes down") {
+    bool away = false;
+    std::string mine;
+    fake_server first(
+        [&](const heard_request& asked, fake_caller& caller) {
+            if (!mine.empty() && asked.key() == mine) away = true;  // it hears it, and dies
+            caller.close = away;
+            return away ? std::string() : honest(asked);
+        },
+        false);
+    fake_server second(honestly);
+    const client_options options{
+        .distribution = distribution::rendezvous, .read_repeats = 1, .probe_interval = 2s};
+    client cache = co_await client::connect(first.address() + "," + second.address(), options);
+    int i = 0;
+    while (cache.server_of(key(i)) != first.address()) ++i;
+    mine = key(i);
+    const std::optional<std::string> moved = co_await cache.get(mine);
+    CHECK(moved == mine + "'s");
+    CHECK(away);
+    CHECK(cache.figures().servers[0].is_down);
+    CHECK(cache.server_of(mine) == second.address());
+}
+
 OURO_TEST("a server that does not keep its connections is asked less and less often") {
     fake_server server(
         [](const heard_request& asked, fake_caller& caller) {
