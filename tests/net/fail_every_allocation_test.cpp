@@ -20,6 +20,9 @@
 #include <ouro/net/udp.hpp>
 #include <ouro/runtime/as_result.hpp>
 #include <ouro/runtime/scope.hpp>
+#include <ouro/runtime/spawn.hpp>
+#include <ouro/runtime/time/sleep.hpp>
+#include <ouro/tests/no_more_descriptors.hpp>
 
 #include <doctest/doctest.h>
 
@@ -261,6 +264,20 @@ task<> accept_and_connect() {
         co_await client.close();
     };
     co_await with_scope(both);
+}
+
+/// Accepting pauses, which is logged, and then goes on.
+task<> run_out_of_descriptors() {
+    net::listener at(net::endpoint("127.0.0.1", 0));
+    stream client = co_await net::connect(at.local());
+    auto accepting = spawn(greet_one(at));
+    {
+        const no_more_descriptors full;
+        begin_shortage();
+        while (at.stats().exhausted == 0 && !accepting.finished()) co_await sleep_for(1ms);
+        end_shortage();
+    }
+    co_await accepting;
 }
 
 task<> connect_by_name() {
@@ -507,6 +524,7 @@ const work bytes[] = {
 
 const work connections[] = {
     {"listener, connect", accept_and_connect, 5},
+    {"a listener that pauses", run_out_of_descriptors, 1},
     {"connect by name", connect_by_name, 10},
     {"resolver", resolve_together, 10},
     {"resolver of the system", ask_the_system, 5},
