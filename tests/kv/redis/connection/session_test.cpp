@@ -1,6 +1,7 @@
 #include <ouro/kv/redis/connection/session.hpp>
 
 #include <ouro/kv/redis/client.hpp>
+#include <ouro/kv/redis/connection/call.hpp>
 #include <ouro/kv/redis/testing/fake_server.hpp>
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/scope.hpp>
@@ -391,6 +392,31 @@ OURO_TEST("a replica that is meant is not left again and again") {
     CHECK(!mine->usable());
     mine.release();
     co_await db.close();
+}
+
+OURO_TEST("a replica that was asked for is not left at all") {
+    fake_server server([](const words_said& said, fake_caller& who) {
+        if (said[0] == "READONLY") return std::string("+OK\r\n");
+        if (said[0] != "SET") return echo(said, who);
+        return std::string("-READONLY You can't write against a replica\r\n");
+    });
+    redis::session_options how;
+    how.where = redis::url::read(server.url()).where;
+    how.replica = true;
+    const auto on = redis::session::open(std::move(how));
+    co_await on->ready();
+    redis::arg_list words;
+    words.add("k", "v");
+    for (int i = 0; i < 3; ++i) {
+        redis::call<void> write(*on, redis::verb::set, words);
+        const auto refused = co_await as_result(write);
+        CHECK(refused.error() == redis::errc::read_only);
+        redis::call<void> ping(*on, redis::verb::ping);
+        co_await ping;
+        co_await sleep_for(1s);
+    }
+    CHECK(server.connections() == 1);
+    co_await on->closed();
 }
 
 OURO_TEST("what is asked while there is no connection leaves on the next one") {
