@@ -3,6 +3,7 @@
 #include <ouro/runtime/spawn.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/kv/memcached/dialects.hpp>
+#include <ouro/tests/kv/options_of_sockets.hpp>
 #include <ouro/tests/kv/real.hpp>
 #include <ouro/tests/kv/servers.hpp>
 
@@ -283,6 +284,25 @@ OURO_TEST_DIALECTS("64 tasks share one connection, and each gets its own replies
 }
 
 // In the meta dialect alone.
+
+OURO_TEST_REAL("every connection notices a peer that has vanished, as soon as is asked for") {
+    using testing::options_of_sockets;
+    const std::uint16_t port = shared_server().port();
+    client cache = co_await fresh(dialect::meta);
+    CHECK(options_of_sockets(port, SOL_SOCKET, SO_KEEPALIVE) == std::vector<int>{1});
+    CHECK(options_of_sockets(port, IPPROTO_TCP, TCP_KEEPIDLE) == std::vector<int>{15});
+    CHECK(options_of_sockets(port, IPPROTO_TCP, TCP_USER_TIMEOUT) == std::vector<int>{30000});
+    CHECK(options_of_sockets(port, IPPROTO_TCP, TCP_NODELAY) == std::vector<int>{1});
+    co_await cache.close();
+
+    client_options options;
+    options.stream.keep_alive.reset();
+    options.stream.user_timeout = 7s;
+    cache = co_await fresh(dialect::meta, options);
+    CHECK(options_of_sockets(port, SOL_SOCKET, SO_KEEPALIVE) == std::vector<int>{0});
+    CHECK(options_of_sockets(port, IPPROTO_TCP, TCP_USER_TIMEOUT) == std::vector<int>{7000});
+    co_await cache.close();
+}
 
 OURO_TEST_REAL("keys of any bytes travel in base64") {
     client cache = co_await fresh(dialect::meta, {.base64_keys = true});

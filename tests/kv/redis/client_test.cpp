@@ -4,12 +4,9 @@
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/runtime/timeout.hpp>
+#include <ouro/tests/kv/options_of_sockets.hpp>
 #include <ouro/tests/kv/real.hpp>
 #include <ouro/tests/kv/redis/real_client.hpp>
-
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <random>
@@ -333,21 +330,6 @@ OURO_TEST_REAL("when all leases are out, a blocking command says so") {
           "waited 5 s: timed out");
     mine.release();
     co_await db.close();
-}
-
-/// The options of sockets of this process that are connected to a port, by value.
-std::vector<int> options_of_sockets(std::uint16_t port, int level, int name) {
-    std::vector<int> values;
-    for (int fd = 0; fd < 1024; ++fd) {
-        sockaddr_in peer{};
-        socklen_t size = sizeof peer;
-        if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) continue;
-        if (peer.sin_family != AF_INET || ntohs(peer.sin_port) != port) continue;
-        int value = 0;
-        size = sizeof value;
-        if (::getsockopt(fd, level, name, &value, &size) == 0) values.push_back(value);
-    }
-    return values;
 }
 
 OURO_TEST_REAL("every connection notices a peer that has vanished, as soon as is asked for") {
