@@ -187,12 +187,15 @@ public:
     void go_on() noexcept {
         if (!busy()) advance();
     }
-    /// The end, once everything before it has left; `how` is that of shutdown(2).
-    void end(int how) noexcept {
+    /// The end, once everything before it has left; `how` is that of shutdown(2). What the layer
+    /// answers, if its turn has come already.
+    int end(int how) noexcept {
         ending_ = how;
         go_on();
+        return end_answer_;
     }
     bool ended() const noexcept { return ending_ >= 0; }
+    int end_answer() const noexcept { return end_answer_; }
     /// The stream is gone: this closes its number and frees the layer, at once or soon.
     void be_left(int number, std::unique_ptr<passage> self) noexcept {
         left_ = std::move(self);
@@ -243,6 +246,7 @@ private:
     bool polls_ = false;               // it is asked whether a send would wait
     bool polling_ = false;             // that is in flight
     int ending_ = -1;                  // how to shut down; -1: not
+    int end_answer_ = 0;               // the layer's
     bool shut_ = false;
     std::unique_ptr<passage> left_;
     int left_number_ = -1;
@@ -304,11 +308,10 @@ public:
     /// Ends one direction of what passes through here, and then of what lies below.
     int end(int number, int how) noexcept {
         if (how == SHUT_RD) return shut_wire(number, how);
-        if (out_.ended()) return 0;
+        if (out_.ended()) return out_.end_answer();
         if (out_.asked()) return -EBUSY;
         fd_ = number;
-        out_.end(how);
-        return 0;
+        return out_.end(how);
     }
     /// Half closes of what lies below: a layer there has an end of its own; a pipe there ends with
     /// its stream.
@@ -429,7 +432,7 @@ bool outward::step() noexcept {
     }
     if (ending_ >= 0 && !shut_) {
         shut_ = true;
-        on.end();
+        end_answer_ = on.end();
         if (!on.pending().empty()) return true;
         of_.shut_wire(fd(), ending_);
     }

@@ -50,9 +50,10 @@ public:
     virtual std::span<const std::byte> pending() const noexcept = 0;
     /// The first `n` pending bytes have been sent.
     virtual void sent(std::size_t n) noexcept = 0;
-    /// No more clear bytes are to be sent: what tells the other side so is then pending, too.
+    /// No more clear bytes are to be sent: what tells the other side so is then pending, too, and 0
+    /// is answered; or -errno, when it cannot be told, for want of memory or after an error.
     /// Called at most once, and while nothing is pending.
-    virtual void end() noexcept = 0;
+    virtual int end() noexcept = 0;
 };
 
 }  // namespace ouro::net

@@ -95,7 +95,8 @@ public:
         return front_.appended(front_sent_);
     }
     void sent(std::size_t n) noexcept override;
-    void end() noexcept override;
+    /// Errors: -ENOMEM; -EPROTO behind an error, and while a message of the peer's is unfinished.
+    int end() noexcept override;
 
     /// New keys for what this side sends; what says so is pending, and leaves with the next send.
     /// With `both`, it asks the peer for new ones, too. False when it cannot be: TLS 1.2 has none,

@@ -42,7 +42,10 @@ int engine::put(std::span<const iovec>) noexcept {
     return 0;
 }
 void engine::sent(std::size_t) noexcept { never(); }
-void engine::end() noexcept { never(); }
+int engine::end() noexcept {
+    never();
+    return 0;
+}
 bool engine::update_keys(bool) noexcept {
     never();
     return false;

@@ -409,13 +409,16 @@ void engine::sent(std::size_t n) noexcept {
     front_sent_ = 0;
 }
 
-void engine::end() noexcept {
-    if (std::exchange(end_sent_, true) || (error_ && error_ != errc::truncated)) return;
-    if (!held_back_.appended().empty()) return;  // an end behind a gap would be a lie
+int engine::end() noexcept {
+    if (std::exchange(end_sent_, true)) return 0;
+    if (error_ && error_ != errc::truncated) return errno_of(error_);
+    if (!held_back_.appended().empty()) return -EPROTO;  // an end behind a gap would be a lie
     const clean_queue errors;
     enter();
-    SSL_shutdown(ssl_.get());
-    if (no_memory_) fail_memory();
+    const int answer = SSL_shutdown(ssl_.get());
+    if (!no_memory_) return answer < 0 ? -EPROTO : 0;
+    fail_memory();
+    return -ENOMEM;
 }
 
 bool engine::update_keys(bool both) noexcept {

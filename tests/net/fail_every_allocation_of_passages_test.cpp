@@ -109,7 +109,7 @@ public:
     }
     std::span<const std::byte> pending() const noexcept override { return out_; }
     void sent(std::size_t n) noexcept override { out_ = out_.subspan(n); }
-    void end() noexcept override {}
+    int end() noexcept override { return 0; }
 
 private:
     std::array<std::byte, 16> received_, sent_;

@@ -97,6 +97,16 @@ OURO_TEST_IO("a half close ends a layer, then the one below it, then the connect
     CHECK(came.back() == '\0');
 }
 
+OURO_TEST_IO("an end that a layer cannot make is told, and the connection ends all the same") {
+    layered_pair ends = make_layered();
+    ends.on_a->end_fails = -ENOMEM;
+    for (int times = 0; times < 2; ++times)
+        CHECK(ends.a.shutdown(half::send).error() == std::errc::not_enough_memory);
+    std::array<std::byte, 1> byte;
+    const auto got = co_await as_result(ends.b.recv(byte));
+    CHECK(got.error() == std::errc::connection_reset);
+}
+
 OURO_TEST_IO("the ends of two layers leave though the stream is closed right behind them") {
     auto [a, wire] = stream_pair();
     put_toy(a);

@@ -58,7 +58,13 @@ public:
         wire_.clear();
         sent_ = 0;
     }
-    void end() noexcept override { wire_.push_back(the_end); }
+    int end() noexcept override {
+        if (end_fails != 0) return end_fails;
+        wire_.push_back(the_end);
+        return 0;
+    }
+
+    int end_fails = 0;  // what it answers then
 
     /// Has the other side answer, when something is sent.
     void ask() { wire_.push_back(question); }

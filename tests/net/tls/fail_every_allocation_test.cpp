@@ -42,18 +42,11 @@ task<> receive_text(stream& from) {
     expect(came == text.size(), "bytes are lost");
 }
 
-/// Says that it is the end. Without memory for that the session knows, and the peer takes what it
-/// has for cut off.
-void end_sending(net::tls::secured& by) {
-    by.stream.shutdown(net::half::send).value();
-    if (by.session.error()) throw_error(by.session.error());
-}
-
 task<> serve_one(stream wire) {
     net::tls::secured client = co_await net::tls_accept(std::move(wire), answers(), patient);
     co_await receive_text(client.stream);
     co_await client.stream.send_all(text);
-    end_sending(client);
+    client.stream.shutdown(net::half::send).value();
 }
 
 task<> ask_one(stream wire) {
@@ -62,7 +55,7 @@ task<> ask_one(stream wire) {
     net::writer out(server.stream);
     expect(out.write(text), "it is refused");
     co_await out.close();
-    end_sending(server);
+    server.stream.shutdown(net::half::send).value();
     co_await receive_text(server.stream);
 }
 
