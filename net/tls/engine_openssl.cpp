@@ -49,6 +49,11 @@ errc code_of(int reason) noexcept {
     }
 }
 
+/// Whether the library's words are those of the alert that has come.
+bool names_an_alert(unsigned long error) noexcept {
+    return ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) >= SSL_AD_REASON_OFFSET;
+}
+
 int errno_of(std::error_code error) noexcept {
     if (error == errc::truncated) return -ECONNRESET;
     if (error == std::errc::not_enough_memory) return -ENOMEM;
@@ -522,7 +527,8 @@ void engine::fail(errc what, const char* reason) noexcept {
         why.host = terms_.host;
         if (reason)
             why.reason = reason;
-        else if (why.reason.empty() && oldest != 0 && ERR_reason_error_string(oldest))
+        else if (why.reason.empty() && oldest != 0 && !names_an_alert(oldest) &&
+                 ERR_reason_error_string(oldest))
             why.reason = ERR_reason_error_string(oldest);
         const bool ours = alert_received_ == failure::no_alert;
         if (what != errc::truncated) why.alert = ours ? alert_sent_ : alert_received_;

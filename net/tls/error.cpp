@@ -144,7 +144,7 @@ std::string failure::text() const {
         if (!reason.empty()) all += " (" + reason + ")";
     }
     if (alert != no_alert) {
-        all += what == errc::alert_received ? ", alert received: " : ", alert: ";
+        all += what == errc::alert_received ? ": " : ", alert: ";
         all += alert_name(alert);
         all += " (" + std::to_string(alert) + ")";
     }

@@ -69,7 +69,7 @@ struct failure {
 
     errc what = errc::protocol;
     std::uint8_t alert = no_alert;  ///< that was received or sent, if one was
-    std::string reason;             ///< the library's words
+    std::string reason;             ///< the library's words, if they say more than the alert
 
     // Of errc::certificate.
     certificate_fault fault = certificate_fault::none;

@@ -457,3 +457,23 @@ TEST_CASE("empty records and warnings in a flood are refused") {
         CHECK(server->error());
     }
 }
+
+TEST_CASE("an alert is said once") {
+    server_options strict = serving();
+    strict.client_ca_file = shared_tls_ca().ca_file();
+    strict.client_certificates = client_certificates::required;
+    engine_pair ends(asks_anew(), server_context(strict));
+    ends.talk();
+    CHECK(ends.client.why().text() == "the peer sent an alert: certificate_required (116)");
+    CHECK(ends.client.why().reason.empty());
+
+    server_options other = serving();
+    other.alpn = {"other"};
+    client_options one = asking_anew();
+    one.alpn = {"one"};
+    const client_context asks(one);
+    engine_pair strangers(asks, server_context(other));
+    strangers.talk();
+    CHECK(strangers.client.why().text() ==
+          "no application protocol in common, alert: no_application_protocol (120)");
+}
