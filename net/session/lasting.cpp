@@ -146,7 +146,13 @@ task<result<void>> lasting_connection::attempt() {
 
 /// As a result, so that the end of the time for it is told from a cancellation.
 task<result<void>> lasting_connection::establish_or_fail() {
-    const std::error_code why = co_await establish();
+    std::error_code why = co_await establish();
+    // A server may answer a resumed handshake behind its end, and take a whole one.
+    const auto told = why && security_ ? security_->why() : nullptr;
+    if (told && told->resuming) {
+        said_ = {};
+        why = co_await establish();
+    }
     if (why) co_return why;
     co_return result<void>();
 }
@@ -162,10 +168,17 @@ task<std::error_code> lasting_connection::connect() {
     co_await shield(connection_.close());
     security_.reset();
     const connect_options how{.stream = options_.stream, .names = options_.names};
-    try {
-        connection_ = co_await dial(how);
-    } catch (const std::system_error& failure) {
-        co_return refuse(failure.code(), words_of(failure));
+    for (bool again = false;; again = true) {
+        try {
+            connection_ = co_await dial(how);
+            break;
+        } catch (const tls::error& failure) {
+            // Without the session that it was offered, the server may well take us.
+            if (!failure.why().resuming || again)
+                co_return refuse(failure.code(), words_of(failure));
+        } catch (const std::system_error& failure) {
+            co_return refuse(failure.code(), words_of(failure));
+        }
     }
     in_.emplace(connection_, options_.reader);
     co_return std::error_code();

@@ -66,8 +66,8 @@ public:
     held<ssl_ctx_st> make(part& with) override;
     /// What of a connection depends on the host.
     void name(SSL& connection, const host_name& host) const;
-    /// What may be resumed.
-    void resume(SSL& connection, const std::string& key, part& with) const;
+    /// What may be resumed; false when nothing is.
+    bool resume(SSL& connection, const std::string& key, part& with) const;
 
 private:
     client_options options_;
@@ -76,18 +76,28 @@ private:
     held<x509_store_st> authorities_;
 };
 
+generation::part& part_of(const SSL& connection) noexcept {
+    return *static_cast<generation::part*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(&connection)));
+}
+
+/// The server does not stand sessions: there was one, and there is none for a while.
+void forget_session(const SSL& connection) noexcept {
+    generation::part& with = part_of(connection);
+    const std::lock_guard only(with.lock);
+    with.sessions.refuse(engine::of(connection).terms().session_key);
+}
+
 /// 0: it is still the library's.
 int on_session(SSL* connection, SSL_SESSION* session) noexcept {
     const auto& terms = engine::of(*connection).terms();
-    auto* const with =
-        static_cast<generation::part*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(connection)));
+    generation::part& with = part_of(*connection);
     if (terms.session_key.empty()) return 0;
     // A copy: the library spoils its own when the connection does not end well.
     held<SSL_SESSION> copy(SSL_SESSION_dup(session));
     if (!copy) return 0;
     try {
-        const std::lock_guard only(with->lock);
-        with->sessions.put(terms.session_key, std::move(copy));
+        const std::lock_guard only(with.lock);
+        with.sessions.put(terms.session_key, std::move(copy));
     } catch (const std::bad_alloc&) {
         return 0;  // then the next one is not resumed
     }
@@ -132,13 +142,13 @@ void client_generation::name(SSL& connection, const host_name& host) const {
     if (set != 1) throw std::bad_alloc();
 }
 
-void client_generation::resume(SSL& connection, const std::string& key, part& with) const {
+bool client_generation::resume(SSL& connection, const std::string& key, part& with) const {
     held<ssl_session_st> session;
     {
         const std::lock_guard only(with.lock);
         session = with.sessions.take(key);
     }
-    if (session) SSL_set_session(&connection, session.get());
+    return session && SSL_set_session(&connection, session.get()) == 1;
 }
 
 class client_core final : public context_core {
@@ -195,7 +205,8 @@ std::unique_ptr<engine> client_context::make_engine(std::string_view host, std::
     terms.offered = made.alpn();
     terms.alpn_required = made.options().alpn_required;
     terms.figures = &core_->figures_of(worker);
-    made.resume(*connection, terms.session_key, with->of(worker));
+    if (made.resume(*connection, terms.session_key, with->of(worker)))
+        terms.forget_session = forget_session;
     terms.keeps = std::move(with);
     return std::make_unique<engine>(std::move(connection), std::move(terms));
 }

@@ -16,6 +16,8 @@
 //     reloads. A ticket that was given under other client authorities than now is not taken.
 //  5. A client's session is resumed for the host and port that gave it only, once, by the context
 //     it was made with; a reload forgets them all. So nobody is trusted for what was not checked.
+//  6. A server that meets a session with an alert is offered none for ten minutes: the next
+//     handshake with it is a whole one (failure::resuming).
 #pragma once
 
 #include <ouro/net/tls/engine.hpp>

@@ -17,6 +17,8 @@
 //     sent the beginning of a message of the handshake's (a ticket larger than a record): up to
 //     `held_back_max` clear bytes are then kept and sent once the rest has come; more is a failure.
 //  7. Idle, it holds `rest_bytes` to receive into and none to send from; the library holds none.
+//  8. A fatal alert, received or sent, from the offer of a session to the first data behind a
+//     handshake that has resumed it, is put down to the session: the context is told to forget it.
 #pragma once
 
 #include <ouro/net/bytes/chunk.hpp>
@@ -48,6 +50,8 @@ struct engine_terms {
     std::string_view offered;    ///< a client's protocols, each behind a byte with its length
     bool alpn_required = false;  ///< no protocol in common is a failure
     worker_figures* figures = nullptr;  ///< where to count; null: nowhere
+    /// Set when a client offers a session: what to do when the server cannot stand it.
+    void (*forget_session)(const ssl_st& connection) noexcept = nullptr;
     std::shared_ptr<const void> keeps;  ///< what these and the library's callbacks refer to
 };
 
@@ -159,6 +163,7 @@ private:
     bool reserve(open_block& in, std::size_t more) noexcept;
     void fail(errc what, const char* reason = nullptr) noexcept;
     void fail_memory() noexcept;
+    bool resumption_failed() const noexcept;
     void saw_message(bool written, int type, const unsigned char* bytes, std::size_t n) noexcept;
     std::span<const std::byte> unread() const noexcept { return in_.appended(in_read_); }
 

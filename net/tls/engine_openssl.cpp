@@ -298,7 +298,10 @@ engine::outcome engine::read(std::span<std::byte> into, std::size_t& n, bool pee
         const int answer = peek ? SSL_peek_ex(ssl_.get(), into.data(), into.size(), &n)
                                 : SSL_read_ex(ssl_.get(), into.data(), into.size(), &n);
         const outcome came = settle(answer);
-        if (came == outcome::ok) quiet_messages_ = 0;
+        if (came == outcome::ok) {
+            quiet_messages_ = 0;
+            terms_.forget_session = nullptr;  // it is a good one
+        }
         if (quiet_messages_ > quiet_messages_max) {
             fail(errc::too_many_messages);
             return outcome::failed;
@@ -502,6 +505,14 @@ void engine::fail_memory() noexcept {
     in_read_ = in_.used();
 }
 
+/// Whether it has to do with the session that was offered: nothing else was agreed on yet.
+bool engine::resumption_failed() const noexcept {
+    if (!terms_.forget_session) return false;
+    if (alert_received_ == failure::no_alert && alert_sent_ == failure::no_alert) return false;
+    const bool unanswered = SSL_get_state(ssl_.get()) == TLS_ST_CW_CLNT_HELLO;
+    return unanswered || SSL_session_reused(ssl_.get()) == 1;
+}
+
 void engine::fail(errc what, const char* reason) noexcept {
     if (error_) return;
     const unsigned long oldest = ERR_peek_error();
@@ -520,6 +531,8 @@ void engine::fail(errc what, const char* reason) noexcept {
     }
     error_ = what;
     in_read_ = in_.used();
+    const bool resuming = resumption_failed();
+    if (resuming) terms_.forget_session(*ssl_);
     try {
         failure why = complaint_ ? std::move(*complaint_) : failure();
         complaint_.reset();
@@ -530,6 +543,7 @@ void engine::fail(errc what, const char* reason) noexcept {
         else if (why.reason.empty() && oldest != 0 && !names_an_alert(oldest) &&
                  ERR_reason_error_string(oldest))
             why.reason = ERR_reason_error_string(oldest);
+        why.resuming = resuming;
         const bool ours = alert_received_ == failure::no_alert;
         if (what != errc::truncated) why.alert = ours ? alert_sent_ : alert_received_;
         if (what == errc::certificate && why.fault == certificate_fault::none)

@@ -148,6 +148,7 @@ std::string failure::text() const {
         all += alert_name(alert);
         all += " (" + std::to_string(alert) + ")";
     }
+    if (resuming) all += ", when a session was to be resumed";
     return all;
 }
 

@@ -70,6 +70,8 @@ struct failure {
     errc what = errc::protocol;
     std::uint8_t alert = no_alert;  ///< that was received or sent, if one was
     std::string reason;             ///< the library's words, if they say more than the alert
+    /// A client had a session to resume: it is forgotten, and the next connection does without.
+    bool resuming = false;
 
     // Of errc::certificate.
     certificate_fault fault = certificate_fault::none;

@@ -2,10 +2,12 @@
 
 #include "engines.hpp"
 #include "library_end.hpp"
+#include <ouro/net/tls/session_cache.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 
 #include <openssl/ssl.h>
 
+#include <ctime>
 #include <string>
 
 using namespace ouro;
@@ -53,6 +55,20 @@ void check_echo(engine_pair& ends, std::size_t size, std::size_t piece = SIZE_MA
     CHECK(ends.server.received() == there);
     ends.client.feed(ends.server.put(back), piece);
     CHECK(ends.client.received() == back);
+}
+
+/// Bytes go back and forth until both have nothing to say.
+void talk(half_of_pair& client, library_end& server) {
+    client.step();
+    for (std::string out = client.drain(); !out.empty(); out = client.drain())
+        client.feed(server.feed(out));
+}
+
+/// Changes what would be the first data of a connection, so that the peer gives up.
+std::string spoiled(half_of_pair& from) {
+    std::string wire = from.put("some words");
+    wire.back() = static_cast<char>(wire.back() ^ 1);
+    return wire;
 }
 
 std::string put_gathered(half_of_pair& from, const std::vector<std::string>& parts) {
@@ -476,4 +492,82 @@ TEST_CASE("an alert is said once") {
     strangers.talk();
     CHECK(strangers.client.why().text() ==
           "no application protocol in common, alert: no_application_protocol (120)");
+}
+
+TEST_CASE("a server that answers a session with an alert gets whole handshakes from then on") {
+    for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+        CAPTURE(version);
+        const client_context asks(trusting());
+        for (const bool offers : {false, true, false, false}) {
+            library_end server({.side = side::server, .version = version, .resumes = false});
+            half_of_pair client(asks.make_engine("localhost", 443));
+            talk(client, server);
+            CHECK(client->handshake_done() != offers);
+            if (!offers) continue;
+            CHECK(client->error() == tls::errc::alert_received);
+            CHECK(client.why().resuming);
+            CHECK(client.why().text() ==
+                  "the peer sent an alert: internal_error (80), when a session was to be resumed");
+            // Others are not concerned.
+            for (const bool again : {false, true}) {
+                library_end good({.side = side::server, .version = version});
+                half_of_pair elsewhere(asks.make_engine("localhost", 444));
+                talk(elsewhere, good);
+                REQUIRE(elsewhere->handshake_done());
+                CHECK(elsewhere->info().resumed == again);
+            }
+        }
+    }
+}
+
+TEST_CASE("a fatal alert right behind a resumed handshake has the session forgotten, a later not") {
+    for (const bool from_server : {true, false}) {
+        for (const bool later : {true, false}) {
+            CAPTURE(from_server);
+            CAPTURE(later);
+            client_options options = trusting();
+            options.protocol.max = tls::version::tls1_2;  // a session of it is used again and again
+            const client_context asks(options);
+            connected(asks);
+            engine_pair ends = connected(asks);
+            REQUIRE(ends.client->info().resumed);
+            if (later) check_echo(ends, 10);
+            if (from_server)
+                ends.server.feed(spoiled(ends.client));
+            else
+                ends.client.feed(spoiled(ends.server));
+            ends.talk();
+            CHECK(ends.client->error());
+            CHECK(ends.client.why().resuming != later);
+            CHECK(asks.stats().sessions == (later ? 1 : 0));
+            CHECK(connected(asks).client->info().resumed == later);
+        }
+    }
+}
+
+TEST_CASE("a server that has refused a session is given another chance") {
+    const auto make_session = [] {
+        held<SSL_SESSION> made(SSL_SESSION_new());
+        const unsigned char id = 1;
+        SSL_SESSION_set1_id(made.get(), &id, 1);
+        SSL_SESSION_set_protocol_version(made.get(), TLS1_2_VERSION);
+        return made;
+    };
+    session_cache sessions;
+    sessions.set_limit(2);
+    sessions.put("a", make_session());
+    CHECK(sessions.take("a"));
+    const std::time_t now = std::time(nullptr);
+    sessions.refuse("a", now);
+    sessions.put("a", make_session());
+    CHECK(!sessions.take("a"));
+    CHECK(sessions.size() == 0);
+    sessions.refuse("a", now - session_cache::refusal_lasts);
+    sessions.put("a", make_session());
+    CHECK(sessions.take("a"));
+    CHECK(sessions.size() == 1);
+    // Who refuses has a place like any other, up to the limit.
+    sessions.refuse("b", now);
+    sessions.refuse("c", now);
+    CHECK(!sessions.take("a"));
 }

@@ -21,6 +21,8 @@ struct library_options {
     bool weak = false;
     /// What a server chooses whatever a client offers.
     std::string alpn = {};
+    /// Whether a server's tickets are good: else it gives some and answers them with an alert.
+    bool resumes = true;
 };
 
 /// Bytes in and out. A server wants a certificate, so that its ticket is a long one.
@@ -70,7 +72,9 @@ private:
         SSL_CTX_load_verify_locations(with_.get(), ca.c_str(), nullptr);
         SSL_CTX_set_verify(with_.get(), SSL_VERIFY_PEER, nullptr);
         const unsigned char about[] = "test";
-        SSL_CTX_set_session_id_context(with_.get(), about, sizeof about);
+        if (options_.resumes) SSL_CTX_set_session_id_context(with_.get(), about, sizeof about);
+        unsigned char same_keys[80] = {};  // for all servers of a program
+        SSL_CTX_set_tlsext_ticket_keys(with_.get(), same_keys, sizeof same_keys);
         SSL_CTX_set_num_tickets(with_.get(), 1);
         if (!options_.alpn.empty()) SSL_CTX_set_alpn_select_cb(with_.get(), choose, &options_.alpn);
     }
