@@ -10,6 +10,7 @@
 #include <ouro/runtime/time/sleep.hpp>
 #include <ouro/tests/net/sockets.hpp>
 
+#include <algorithm>
 #include <array>
 #include <mutex>
 #include <string>
@@ -145,6 +146,10 @@ OURO_TEST_KERNEL("handshakes that fail or stall are counted, and disturb nobody"
         CHECK(logged.size() == 3);
         for (const std::string& line : logged)
             CHECK_MESSAGE(line.starts_with("TLS handshake of 127.0.0.1:"), line);
+        const auto is_clear = [](const std::string& line) {
+            return line.ends_with("failed: what came is not TLS (it looks like text)");
+        };
+        CHECK(std::count_if(logged.begin(), logged.end(), is_clear) == 1);
     }
     co_await witness.close();
     front.stop();
