@@ -107,7 +107,8 @@ public:
     send_vector_op send(std::span<const iovec> from) noexcept { return send_vector_op(fd_, from); }
 
     /// Ends one direction at once. After half::send the peer receives what was sent, then 0; after
-    /// half::receive so do we. An operation of that direction in flight ends.
+    /// half::receive so do we. An operation of that direction in flight ends. When a layer cannot
+    /// tell the other side, it ends all the same, and why is the error (not_enough_memory).
     ///
     /// What is no socket and has one direction is closed by ending it, with nothing in flight
     /// (std::errc::device_or_resource_busy); ending the other one does nothing. A terminal can only
