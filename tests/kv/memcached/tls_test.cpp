@@ -118,6 +118,8 @@ OURO_TEST_REAL("a memcached that asks for a certificate gets ours, and refuses t
     const error told = co_await refusal(asking.address(), with(trusting()));
     CHECK(told.code() == net::tls::errc::alert_received);
     CHECK_MESSAGE(contains(told.what(), "certificate_required"), told.what());
+    const std::string what = told.what();
+    CHECK_MESSAGE(what.find("alert") == what.rfind("alert"), what);
     net::tls::client_options knows = testing::trusting_options();
     knows.certificate = shared_tls_ca().issue({.common_name = "memcached-client"});
     const net::tls::client_context known(knows);
