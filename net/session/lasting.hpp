@@ -27,8 +27,8 @@
 //  9. A handshake of TLS is a part of dialling, within the same limit of time; a connection that is
 //     not under TLS by then is none. Where the stream can only say that it broke, the failure of an
 //     attempt is what TLS knows: a server may refuse a client's certificate behind the handshake.
-// 10. A server that meets the resumption of a session of TLS with an alert is connected to once more
-//     within the same attempt: the session is forgotten by then.
+// 10. A server that meets the resumption of a session of TLS with an alert is connected to once
+//     more within the same attempt: the session is forgotten by then.
 #pragma once
 
 #include <ouro/net/bytes/reader.hpp>
