@@ -5,6 +5,7 @@
 #include <ouro/kv/redis/client.hpp>
 #include <ouro/kv/redis/pubsub/pubsub.hpp>
 #include <ouro/kv/redis/scan.hpp>
+#include <ouro/kv/redis/testing/said.hpp>
 #include <ouro/kv/redis/watch.hpp>
 #include <ouro/net/listener.hpp>
 #include <ouro/net/tls/handshake.hpp>
@@ -13,6 +14,8 @@
 #include <ouro/runtime/timeout.hpp>
 #include <ouro/tests/kv/real.hpp>
 #include <ouro/tests/kv/redis/real_client.hpp>
+
+#include <sys/socket.h>
 
 #include <array>
 #include <set>
@@ -293,6 +296,58 @@ OURO_TEST("a server that is silent in the handshake ends with the time for conne
     CHECK(told.code == errc::timed_out);
     CHECK(clock::now() - begin < 2100ms);
     CHECK_MESSAGE(contains(told.words, "TLS handshake with 127.0.0.1"), told.words);
+}
+
+struct fussy_server {
+    net::listener at{net::endpoint("127.0.0.1:0")};
+    net::tls::server_context secrets{{.identities = {server_identity()}}};
+    int whole = 0, resumed = 0;  // handshakes
+};
+
+/// Answers as Redis does; but behind a handshake that was resumed comes what is no record.
+task<> talk_to(fussy_server& of, net::stream wire) {
+    net::tls::secured client = co_await net::tls_accept(std::move(wire), of.secrets);
+    if (client.session.info().resumed) {
+        ++of.resumed;
+        const std::string nonsense =
+            "\x17\x03\x03" + std::string(1, '\0') + "\x20" + std::string(32, '?');
+        CHECK(::send(client.stream.fd(), nonsense.data(), nonsense.size(), MSG_NOSIGNAL) > 0);
+    } else {
+        ++of.whole;
+    }
+    net::reader in(client.stream);
+    for (words_said said = co_await read_command(in); !said.empty();
+         said = co_await read_command(in)) {
+        const std::string_view answer = said[0] == "HELLO" ? "-ERR unknown command\r\n" : "+OK\r\n";
+        const auto sent = co_await as_result(client.stream.send_all(answer));
+        if (!sent) break;  // it has gone, as it should
+    }
+}
+
+task<> serve_fussily(fussy_server& of) {
+    auto accepting = [&](scope& clients) -> task<> {
+        for (;;) {
+            net::stream wire = co_await of.at.accept();
+            clients.spawn(talk_to, std::ref(of), std::move(wire));
+        }
+    };
+    co_await with_scope(accepting);
+}
+
+OURO_TEST_REAL("a server that breaks behind a resumed handshake gets a whole one at once") {
+    fussy_server server;
+    auto serving = spawn(serve_fussily, std::ref(server));
+    const net::tls::client_context own(trusting_options());
+    const std::string url = "rediss://" + server.at.local().to_string();
+    for (int times = 0; times < 4; ++times) {
+        client db = co_await client::connect(url, with(own));
+        co_await db.set("k", "v");
+        co_await db.close();
+    }
+    CHECK(server.whole == 4);
+    CHECK(server.resumed == 1);  // which nobody was told of
+    serving.cancel();
+    static_cast<void>(co_await as_result(serving));
 }
 
 OURO_TEST_REAL("a socket in the file system has no host, so its server needs a name") {
