@@ -15,10 +15,19 @@ from servers import TIMEOUT, server
 
 FOLDER = sys.argv[1]
 LINE = b"%060d\r\n"
+LINE_BYTES = len(LINE % 0)
+BUFFERS_MAX = 128 << 20  # more than four sockets and a floor take: a kernel's default is 32 MB, or 6
 
 
 def floor(name):
     return server(f"{FOLDER}/{name}", "PORT")
+
+
+def lines(begin, end):
+    """These bytes of a text without an end, in which no two lines are the same."""
+    first = begin // LINE_BYTES
+    text = b"".join(LINE % i for i in range(first, -(-end // LINE_BYTES)))
+    return text[begin - first * LINE_BYTES:end - first * LINE_BYTES]
 
 
 def load(name, port, *options):
@@ -83,34 +92,31 @@ def greetings(port):
 
 
 def slow_subscriber(port):
-    """A publisher is held as soon as the buffers are full; then everything arrives in order."""
+    """A publisher is held once the buffers are full; then everything arrives in order."""
     slow = peer(port, b"SUBSCRIBE s\r\n")
     quick = peer(port, b"SUBSCRIBE s\r\n")
     publisher = peer(port, b"PUBLISH s\r\n")
     publisher.setblocking(False)
-    lines = b"".join(LINE % i for i in range(500_000))  # 31 MB, far more than all buffers hold
     sent = 0
     quick.setblocking(False)
     received = bytearray()
     while any(ready := select.select([quick], [publisher], [], 0.2)[:2]):
         if ready[0]:
             received += quick.recv(1 << 20)
-        if ready[1] and sent < len(lines):
-            sent += publisher.send(lines[sent:sent + 65536])
-        elif not ready[0]:
-            break
-    assert sent < len(lines), "the publisher was never held"
-    assert received == lines[:len(received)]
+        if ready[1]:
+            assert sent < BUFFERS_MAX, "the publisher was never held"
+            sent += publisher.send(lines(sent, sent + 65536))
+    assert received == lines(0, len(received))
     for connection in (publisher, quick):
         connection.settimeout(TIMEOUT)
-    whole = sent - sent % len(LINE % 0)
+    whole = sent - sent % LINE_BYTES
     # Each of them holds the publisher when it is slow, so they read at the same time.
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for done in (pool.submit(expect, slow, lines[:whole]),
-                     pool.submit(expect, quick, lines[len(received):whole])):
+        for done in (pool.submit(expect, slow, lines(0, whole)),
+                     pool.submit(expect, quick, lines(len(received), whole))):
             done.result()
-    publisher.sendall(lines[sent:whole + len(LINE % 0)] + b"BYE\r\n")
-    expect(slow, lines[whole:whole + len(LINE % 0)])
+    publisher.sendall(lines(sent, whole + LINE_BYTES) + b"BYE\r\n")
+    expect(slow, lines(whole, whole + LINE_BYTES))
     expect_end(publisher)
 
 
