@@ -16,7 +16,7 @@ from servers import TIMEOUT, server
 FOLDER = sys.argv[1]
 LINE = b"%060d\r\n"
 LINE_BYTES = len(LINE % 0)
-BUFFERS_MAX = 128 << 20  # more than four sockets and a floor take: a kernel's default is 32 MB, or 6
+BUFFERS_MAX = 128 << 20  # more than four sockets and a floor take; one may take 32 MB
 
 
 def floor(name):
