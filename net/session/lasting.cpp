@@ -7,7 +7,6 @@
 #include <ouro/runtime/combine.hpp>
 #include <ouro/runtime/timeout.hpp>
 
-#include <algorithm>
 #include <exception>
 #include <new>
 #include <utility>
@@ -16,18 +15,6 @@ namespace ouro::net {
 namespace {
 
 std::error_code no_memory() noexcept { return make_error_code(std::errc::not_enough_memory); }
-
-/// What TLS says beside the message of its code, which it begins with, and which whoever shows the
-/// words puts behind them. May throw std::bad_alloc.
-std::string words_of(const tls::failure& failure) {
-    std::string words = failure.text();
-    const std::string message = make_error_code(failure.what).message();
-    if (!words.starts_with(message)) return words;
-    words.erase(0, message.size());
-    words.erase(0, std::min(words.find_first_not_of(": "), words.size()));
-    const bool aside = words.starts_with('(') && words.find(')') + 1 == words.size();
-    return aside ? words.substr(1, words.size() - 2) : words;
-}
 
 }  // namespace
 
@@ -144,7 +131,7 @@ std::error_code lasting_connection::cause_of(std::error_code why) noexcept {
     const std::shared_ptr<const tls::failure> told = security_->why();
     if (!told) return why;
     try {
-        return refuse(told->what, words_of(*told));
+        return refuse(told->what, told->details());
     } catch (const std::bad_alloc&) {  // the code says enough
         return refuse(told->what, {});
     }
@@ -188,7 +175,7 @@ task<std::error_code> lasting_connection::connect() {
         } catch (const tls::error& failure) {
             // Without the session that it was offered, the server may well take us.
             if (!failure.why().resuming || again)
-                co_return refuse(failure.code(), words_of(failure.why()));
+                co_return refuse(failure.code(), failure.why().details());
         } catch (const std::system_error& failure) {
             co_return refuse(failure.code(), words_of(failure));
         }

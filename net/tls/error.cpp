@@ -55,6 +55,7 @@ public:
 };
 
 constexpr std::size_t names_shown_max = 8;
+constexpr const char* when_resuming = "when a session was to be resumed";
 
 void add_certificate(std::string& to, const failure& why) {
     to += "certificate";
@@ -67,6 +68,10 @@ void add_certificate(std::string& to, const failure& why) {
         to += i == 0 ? ", it is for " : ", ";
         to += i < names_shown_max ? why.names[i] : "…";
     }
+}
+
+std::string alert_text(std::uint8_t alert) {
+    return std::string(alert_name(alert)) + " (" + std::to_string(alert) + ")";
 }
 
 }  // namespace
@@ -143,12 +148,18 @@ std::string failure::text() const {
         all += category().message(static_cast<int>(what));
         if (!reason.empty()) all += " (" + reason + ")";
     }
-    if (alert != no_alert) {
-        all += what == errc::alert_received ? ": " : ", alert: ";
-        all += alert_name(alert);
-        all += " (" + std::to_string(alert) + ")";
-    }
-    if (resuming) all += ", when a session was to be resumed";
+    if (alert != no_alert)
+        all += (what == errc::alert_received ? ": " : ", alert: ") + alert_text(alert);
+    if (resuming) all += ", " + std::string(when_resuming);
+    return all;
+}
+
+std::string failure::details() const {
+    if (!file.empty() || what == errc::certificate) return text();
+    std::string all = reason;
+    const auto add = [&all](const std::string& words) { all += (all.empty() ? "" : ", ") + words; };
+    if (alert != no_alert) add((what == errc::alert_received ? "" : "alert: ") + alert_text(alert));
+    if (resuming) add(when_resuming);
     return all;
 }
 

@@ -83,6 +83,9 @@ struct failure {
 
     /// "certificate of db.example.org: wrong_host (hostname mismatch), it is for a.org, b.org".
     std::string text() const;
+    /// What text() says beside the message of `what`, for whom shows that by itself:
+    /// "certificate_required (116)". Empty when that is all.
+    std::string details() const;
 };
 
 /// What handshakes and contexts throw. Copies share what it says.

@@ -20,7 +20,7 @@ from faulty_servers import unused_port
 from servers import TIMEOUT, server  # also finds benches/
 
 from harness import catalogue
-from harness.bench import Bench
+from harness.bench import UNABLE, Bench
 from harness.certificate import Certificate
 from harness.contender import SERVERS
 from harness.measure import measure_once
@@ -225,7 +225,7 @@ def load_trusts_whom_it_is_told():
 
 def load_has_no_tls():
     done = run("kv_load", "redis_get_64", "--port", 1, "--ca", "ca.pem")
-    expect_sentence(done, 77, "--ca: ouro was built without TLS")
+    expect_sentence(done, UNABLE, "--ca: ouro was built without TLS")
 
 
 def harness_measures_tls_beside_the_clear():

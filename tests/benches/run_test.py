@@ -14,6 +14,7 @@ from harness_test import work_of  # also finds benches/
 
 import run
 from harness import catalogue, results
+from harness.bench import UNABLE
 from harness.contender import SERVERS, Contender
 
 SERVER = f"""#!{sys.executable}
@@ -54,10 +55,10 @@ assert peer.recv(1) == b"x"
 print(json.dumps({{"work": sys.argv[1], "requests": 50, "wall_ns": 5000, "cpu_ns": 2000,
                   "requests_per_second": 500, "p50_us": 10, "p99_us": 20, "allocations": 5}}))
 """
-UNABLE = f"""#!{sys.executable}
+CLIENT_WITHOUT_TLS = f"""#!{sys.executable}
 import sys
 print("built without TLS", file=sys.stderr)
-sys.exit(77)
+raise SystemExit({UNABLE})
 """
 
 
@@ -182,7 +183,7 @@ class WholeRun(unittest.TestCase):
                 self.assertIn(f"ouro FAILED: {sentence}", words)
 
     def test_a_client_that_was_built_without_what_it_is_asked_for_is_missing(self):
-        (self.build / "benches/client").write_text(UNABLE)
+        (self.build / "benches/client").write_text(CLIENT_WITHOUT_TLS)
         with mock.patch.dict(SERVERS, echo=Contender("echo", "rival", self.server)):
             code, said, _ = self.run_it([self.client_work("{build}/benches/client {port}")])
         self.assertEqual(code, 0, said)

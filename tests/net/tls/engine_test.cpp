@@ -504,6 +504,7 @@ TEST_CASE("an alert is said once") {
     engine_pair ends(asks_anew(), server_context(strict));
     ends.talk();
     CHECK(ends.client.why().text() == "the peer sent an alert: certificate_required (116)");
+    CHECK(ends.client.why().details() == "certificate_required (116)");
     CHECK(ends.client.why().reason.empty());
 
     server_options other = serving();
@@ -515,6 +516,7 @@ TEST_CASE("an alert is said once") {
     strangers.talk();
     CHECK(strangers.client.why().text() ==
           "no application protocol in common, alert: no_application_protocol (120)");
+    CHECK(strangers.client.why().details() == "alert: no_application_protocol (120)");
 }
 
 TEST_CASE("a server that answers a session with an alert gets whole handshakes from then on") {

@@ -4,6 +4,7 @@
 #include <ouro/kv/redis/testing/fake_cluster.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
+#include <ouro/tests/kv/redis/money.hpp>
 
 #include <algorithm>
 #include <stdexcept>
@@ -19,24 +20,8 @@ using testing::fake_node;
 using testing::fake_peer;
 using testing::heard;
 using testing::key_of;
+using testing::money;
 using testing::words_said;
-
-namespace {
-
-struct money {
-    long cents = 0;
-};
-
-}  // namespace
-
-/// As somebody might write it.
-template <>
-struct ouro::redis::decoder<money> {
-    static std::error_code read(const redis::value& from, money& into) {
-        into.cents = std::stol(std::string(from.text()));  // throws for "abc"
-        return {};
-    }
-};
 
 namespace {
 

@@ -7,6 +7,7 @@
 #include <ouro/runtime/scope.hpp>
 #include <ouro/runtime/testing/doctest.hpp>
 #include <ouro/runtime/time/sleep.hpp>
+#include <ouro/tests/kv/redis/money.hpp>
 
 #include <functional>
 #include <optional>
@@ -19,23 +20,6 @@ using namespace ouro;
 using namespace ouro::testing;
 using namespace std::chrono_literals;
 using redis::client;
-
-namespace {
-
-struct money {
-    long cents = 0;
-};
-
-}  // namespace
-
-/// As somebody might write it.
-template <>
-struct ouro::redis::decoder<money> {
-    static std::error_code read(const redis::value& from, money& into) {
-        into.cents = std::stol(std::string(from.text()));  // throws for "abc"
-        return {};
-    }
-};
 
 namespace {
 
